@@ -1,0 +1,1 @@
+"""Change trained Keras models with reviewed patch files."""

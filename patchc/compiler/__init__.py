@@ -1,0 +1,1 @@
+"""Patch and Graph to Plan."""

@@ -1,0 +1,1 @@
+"""Text to Patch: knows YAML and JSON Schema, knows nothing of models."""

@@ -1,0 +1,1 @@
+"""What each Keras layer class means: one rule per class, by family."""

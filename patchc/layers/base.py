@@ -1,0 +1,205 @@
+"""What a layer rule is.
+
+A rule is the truth about one Keras layer class: its constructor arguments, the
+weights it creates, the meaning of their axes, and the shape of its output.
+Rules work on configuration and shapes alone; the tests hold each of them
+against Keras itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from patchc.model.values import Strategy
+
+Shape = tuple[int | None, ...]
+Config = Mapping[str, Any]
+
+
+class RuleError(ValueError):
+    """A configuration or an input that the layer class does not take.
+
+    The message is one clause, in lower case, that can follow a layer's name.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Shape and dtype of a symbolic tensor; None is an unknown dimension."""
+
+    shape: Shape
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class CallSpec:
+    """The arguments of one call of a layer.
+
+    Args:
+        args: positional arguments: TensorSpec, nested lists and dicts of them,
+            or constants.
+        kwargs: the same by name.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    def get(self, name: str, position: int) -> Any:
+        """The argument `name`, given by name or at `position`; None where absent."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        return self.args[position] if position < len(self.args) else None
+
+    def tensors(self) -> list[TensorSpec]:
+        """All tensors in Keras's order: positional first, dicts by sorted key."""
+        return list(_tensors((self.args, dict(self.kwargs))))
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the first tensor.  Raises RuleError where there is none."""
+        tensors = self.tensors()
+        if not tensors:
+            raise RuleError("needs an input tensor")
+        return tensors[0].shape
+
+
+def _tensors(node: Any) -> Iterator[TensorSpec]:
+    if isinstance(node, TensorSpec):
+        yield node
+    elif isinstance(node, Mapping):
+        for key in sorted(node):
+            yield from _tensors(node[key])
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from _tensors(item)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSpec:
+    """One weight that a layer creates.
+
+    Args:
+        name: Keras's variable path below the layer: `kernel`, `query/kernel`,
+            `lstm_cell/kernel`.
+        slot: storage address below the layer's group: `vars/0`,
+            `query_dense/vars/0`, `cell/vars/0`.
+        shape: of the variable, as stored.
+        axes: what each axis runs over, by the name of a dimension of the
+            layer: a config key (`units`, `filters`, `input_dim`), `input` for
+            the feature axis of the input, `4*units` for four blocks of
+            `units`, `input*depth_multiplier` for neighbours (entry
+            `c * depth_multiplier + j`), "" for any other (such as a spatial
+            axis of a kernel).
+        initializer: what Keras fills it with when it is new.
+        trainable: whether it trains while the layer does.
+        dtype: storage dtype; None is the layer's variable dtype.
+    """
+
+    name: str
+    slot: str
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+    initializer: Strategy
+    trainable: bool = True
+    dtype: str | None = None
+
+
+REQUIRED: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One constructor argument.
+
+    Args:
+        kind: checks a value as a patch gives it and returns it as Keras's
+            `get_config` would write it; raises RuleError with a clause such as
+            `must be a positive integer`.
+        default: Keras's default, as `get_config` would write it; REQUIRED
+            where there is none.
+    """
+
+    kind: Callable[[Any], Any]
+    default: Any = REQUIRED
+
+
+class Rule:
+    """The truth about one layer class.  Subclasses override what differs.
+
+    Attributes:
+        class_name: Keras's class name, also the default snake_case group name.
+        arguments: the constructor's own arguments (those that every layer
+            takes, `name`, `trainable`, `dtype`, ..., are common to all).
+        feature: dimension that the last (channel) axis of the output runs
+            over: a config key for a layer that makes its features (`units`),
+            `input` for one that hands each input feature on to the output
+            entry of the same index, `input*depth_multiplier` as in WeightSpec,
+            None where neither is so (Flatten, Concatenate, ...).
+        grows: config keys along which `expand` may grow the layer, the default
+            first.
+        freezable: False for classes that Keras restores as trainable whatever
+            the file says.
+    """
+
+    class_name: ClassVar[str]
+    arguments: ClassVar[Mapping[str, Argument]] = {}
+    feature: ClassVar[str | None] = None
+    grows: ClassVar[tuple[str, ...]] = ()
+    freezable: ClassVar[bool] = True
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """The weights Keras creates, in the order of `layer.weights`.
+
+        Raises RuleError where Keras would refuse configuration or input.
+        """
+        return ()
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """Shapes of the output tensors, flattened in Keras's order.
+
+        Raises RuleError where Keras would refuse configuration or input.
+        """
+        return (call.shape,)
+
+    def groups(self, config: Config) -> Sequence[str]:
+        """Storage groups below the layer's own in which Keras writes `vars`.
+
+        "" is the layer's own.  Groups without weights count too: Keras before
+        3.6 does not load a file in which they are missing.
+        """
+        return ("",)
+
+    def output_dtype(self, config: Config, call: CallSpec) -> str:
+        """Dtype of the output tensors: the layer's compute dtype by default."""
+        return policy_of(config)[0]
+
+    def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
+        """Strategies by weight name with which the layer hands its input on.
+
+        None where the layer cannot (a Dense that changes the width, a ReLU).
+        Judged at inference: dropout and noise are identities.
+        """
+        return None
+
+
+def policy_of(config: Config) -> tuple[str, str]:
+    """Compute and variable dtype of a layer's dtype policy (`keras.DTypePolicy`)."""
+    policy = config.get("dtype")
+    if isinstance(policy, Mapping):
+        policy = policy.get("config", {}).get("name")
+    name = policy or "float32"
+    if name.startswith("mixed_"):
+        return name.removeprefix("mixed_"), "float32"
+    return name, name
+
+
+def complete(rule: Rule, config: Config) -> dict[str, Any]:
+    """Configuration with Keras's defaults for what it leaves out."""
+    defaults = {
+        key: argument.default
+        for key, argument in rule.arguments.items()
+        if argument.default is not REQUIRED
+    }
+    return {**defaults, **config}

@@ -1,0 +1,1 @@
+"""What a model is: no files, no Keras, no arrays."""

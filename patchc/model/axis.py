@@ -1,0 +1,119 @@
+"""AxisMap: where the entries of one axis come from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+NEW = -1
+
+
+@dataclass(frozen=True, slots=True)
+class AxisMap:
+    """New index -> old index, or new, for one axis.
+
+    Growing, shrinking, inserting in the middle and reordering are all such
+    maps, and maps compose.  Stored as runs so that a map of an axis of any
+    length is small and prints well.
+
+    Args:
+        runs: `(start, length)` for old entries `start .. start + length`,
+            `(NEW, length)` for new ones.  Neighbouring runs never join up.
+    """
+
+    runs: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, indices: Iterable[int]) -> AxisMap:
+        """Build the map from one old index, or NEW, per new entry."""
+        runs: list[tuple[int, int]] = []
+        for index in indices:
+            if runs:
+                start, length = runs[-1]
+                follows = start == index == NEW or (start != NEW and start + length == index)
+                if follows:
+                    runs[-1] = (start, length + 1)
+                    continue
+            runs.append((index, 1))
+        return cls(tuple(runs))
+
+    @classmethod
+    def identity(cls, size: int) -> AxisMap:
+        """The map that keeps an axis of `size` as it is."""
+        return cls(((0, size),) if size else ())
+
+    @classmethod
+    def grown(cls, size: int, by: int, at: Sequence[int] | None = None) -> AxisMap:
+        """Grow an axis of `size` by `by` new entries.
+
+        Args:
+            at: for each new entry the old entry before which it goes, in
+                ascending order; left out, all go to the end.
+        """
+        places = sorted(at) if at is not None else [size] * by
+        indices: list[int] = []
+        for old in range(size + 1):
+            while places and places[0] == old:
+                indices.append(NEW)
+                places.pop(0)
+            if old < size:
+                indices.append(old)
+        return cls.of(indices)
+
+    @property
+    def size(self) -> int:
+        """Number of entries after the change."""
+        return sum(length for _, length in self.runs)
+
+    @property
+    def new(self) -> int:
+        """Number of entries that are new."""
+        return sum(length for start, length in self.runs if start == NEW)
+
+    def is_identity(self, size: int) -> bool:
+        """Whether the map leaves an axis of `size` as it is."""
+        return self == AxisMap.identity(size)
+
+    def indices(self) -> list[int]:
+        """One old index, or NEW, per new entry."""
+        return [
+            NEW if start == NEW else start + i for start, length in self.runs for i in range(length)
+        ]
+
+    def then(self, later: AxisMap) -> AxisMap:
+        """The map of this change followed by `later`."""
+        mine = self.indices()
+        return AxisMap.of(NEW if i == NEW else mine[i] for i in later.indices())
+
+    def repeated(self, times: int, old_size: int) -> AxisMap:
+        """The map of `times` blocks that lie one behind the other, each changed alike.
+
+        This is how the gates of a recurrent kernel follow its `units`.
+        """
+        blocks = (
+            NEW if i == NEW else block * old_size + i
+            for block in range(times)
+            for i in self.indices()
+        )
+        return AxisMap.of(blocks)
+
+    def stretched(self, by: int) -> AxisMap:
+        """The map of an axis on which each old entry stands for `by` neighbours.
+
+        This is how the output of a depthwise convolution follows its input.
+        """
+        return AxisMap.of(
+            chain.from_iterable(
+                [NEW] * by if i == NEW else range(i * by, (i + 1) * by) for i in self.indices()
+            )
+        )
+
+    def to_json(self) -> list[list[int] | int]:
+        """Runs as JSON: `[start, length]` for old entries, a number for new ones."""
+        return [length if start == NEW else [start, length] for start, length in self.runs]
+
+    @classmethod
+    def from_json(cls, data: Iterable[list[int] | int]) -> AxisMap:
+        """Read what `to_json` wrote."""
+        return cls(tuple((NEW, r) if isinstance(r, int) else (r[0], r[1]) for r in data))

@@ -1,0 +1,69 @@
+"""Where the values of a weight come from, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from patchc.model.axis import AxisMap
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """How new values are made: a Keras initialiser or one of patchc's own ways.
+
+    Args:
+        name: a Keras initialiser class (`GlorotUniform`), or one of `default`,
+            `mean`, `sample`, `copy`, `identity`, `dirac`, `keep`.
+        arguments: what the constructor is given, as in Keras's `get_config`;
+            left-out arguments have Keras's defaults.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> Any:
+        """The strategy as people write it: a name, or `{name: {argument: value}}`."""
+        return {self.name: dict(self.arguments)} if self.arguments else self.name
+
+
+ZEROS = Strategy("Zeros")
+ONES = Strategy("Ones")
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """How one axis of a stored weight changes.
+
+    Args:
+        axis: number of the axis, from 0.
+        map: new entry -> old entry.
+        fill: how new entries of this axis are made.
+    """
+
+    axis: int
+    map: AxisMap
+    fill: Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Where a weight of the output comes from.
+
+    Exactly one of three forms: carried (`base`, no growths), reshaped (`base`
+    and growths, applied in order), or made (`base` is None, `init` says how).
+
+    Args:
+        base: storage address of the weight in the base model.
+        growths: changes of axes, the first wins where new entries cross.
+        init: how a weight without a base is made.
+        replaces: address of the base weight whose place a made weight takes.
+        copied: the base weight is kept elsewhere too; this is its copy.
+    """
+
+    base: str | None = None
+    growths: tuple[Growth, ...] = ()
+    init: Strategy | None = None
+    replaces: str | None = None
+    copied: bool = False

@@ -1,0 +1,1 @@
+"""Plans, reports and diagnostics as text and JSON."""

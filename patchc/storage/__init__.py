@@ -1,0 +1,1 @@
+"""Where models live: reading, writing, publishing."""
