@@ -12,9 +12,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from patchc.model.graph import Shape, TensorSpec
 from patchc.model.values import Strategy
 
-Shape = tuple[int | None, ...]
+__all__ = [
+    "REQUIRED",
+    "Argument",
+    "CallSpec",
+    "Config",
+    "Rule",
+    "RuleError",
+    "Shape",
+    "TensorSpec",
+    "WeightSpec",
+    "complete",
+    "policy_of",
+]
+
 Config = Mapping[str, Any]
 
 
@@ -23,14 +37,6 @@ class RuleError(ValueError):
 
     The message is one clause, in lower case, that can follow a layer's name.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """Shape and dtype of a symbolic tensor; None is an unknown dimension."""
-
-    shape: Shape
-    dtype: str = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,12 @@ class Rule:
             first.
         freezable: False for classes that Keras restores as trainable whatever
             the file says.
+        common: the arguments that every layer takes, as far as this class does
+            and does not list them itself.
+        always: arguments with a default that a file must write all the same,
+            because the class's `from_config` looks for them.
+        elementwise: each entry of the output depends on the same entry of the
+            input only (of each input, where there are several).
     """
 
     class_name: ClassVar[str]
@@ -148,6 +160,15 @@ class Rule:
     feature: ClassVar[str | None] = None
     grows: ClassVar[tuple[str, ...]] = ()
     freezable: ClassVar[bool] = True
+    common: ClassVar[tuple[str, ...]] = (
+        "name",
+        "trainable",
+        "dtype",
+        "activity_regularizer",
+        "autocast",
+    )
+    always: ClassVar[tuple[str, ...]] = ()
+    elementwise: ClassVar[bool] = False
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """The weights Keras creates, in the order of `layer.weights`.
@@ -175,6 +196,34 @@ class Rule:
         """Dtype of the output tensors: the layer's compute dtype by default."""
         return policy_of(config)[0]
 
+    def is_elementwise(self, config: Config) -> bool:
+        """Whether a layer of this configuration is element-wise, see `elementwise`."""
+        return self.elementwise
+
+    def feature_of(self, config: Config, call: CallSpec) -> str | None:
+        """What `feature` is for this configuration and call."""
+        return self.feature
+
+    def couples_features(self, config: Config, call: CallSpec) -> bool:
+        """Whether entries of the output's feature axis depend on one another.
+
+        So it is with a softmax or a layer normalisation over the axis, whose
+        old entries change as soon as a new one comes.
+        """
+        return False
+
+    def dimensions(self, config: Config) -> Sequence[str]:
+        """The names that `expand` takes as `axis`, the default first."""
+        return self.grows
+
+    def size_of(self, config: Config, dimension: str) -> int:
+        """Size of one of `dimensions`."""
+        return int(config[dimension])
+
+    def resized(self, config: Config, dimension: str, size: int) -> Mapping[str, Any]:
+        """The config keys that change where one of `dimensions` becomes `size`."""
+        return {dimension: size}
+
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
         """Strategies by weight name with which the layer hands its input on.
 
@@ -185,14 +234,51 @@ class Rule:
 
 
 def policy_of(config: Config) -> tuple[str, str]:
-    """Compute and variable dtype of a layer's dtype policy (`keras.DTypePolicy`)."""
+    """Compute and variable dtype of a layer's dtype policy (`keras.DTypePolicy`).
+
+    Raises:
+        RuleError: where it is neither a name nor a serialised policy.
+    """
     policy = config.get("dtype")
     if isinstance(policy, Mapping):
-        policy = policy.get("config", {}).get("name")
+        inner = policy.get("config")
+        policy = inner.get("name") if isinstance(inner, Mapping) else None
     name = policy or "float32"
+    if not isinstance(name, str):
+        raise RuleError("has a `dtype` that is no dtype policy")
     if name.startswith("mixed_"):
         return name.removeprefix("mixed_"), "float32"
     return name, name
+
+
+_QUANTISED = ("int8", "int4", "float8", "gptq", "awq")
+
+
+def quantisation_of(config: Config) -> str | None:
+    """How a layer is quantised or adapted (`int8`, `lora`, ...); None where it is not.
+
+    The weights of such a layer are not those of its rule.
+    """
+    policy = config.get("dtype")
+    if isinstance(policy, Mapping):
+        if policy.get("class_name") == "DTypePolicyMap":
+            return "a map of dtype policies"
+        inner = policy.get("config")
+        policy = inner.get("mode") or inner.get("name") if isinstance(inner, Mapping) else None
+    if isinstance(policy, str) and policy.startswith(_QUANTISED):
+        return policy.split("_", maxsplit=1)[0]
+    if config.get("quantization_config"):
+        return "quantization_config"
+    return "lora" if config.get("lora_rank") else None
+
+
+def refuse_quantised(config: Config) -> None:
+    """Raise RuleError where a layer is quantised or carries a LoRA adapter."""
+    found = quantisation_of(config)
+    if found == "lora":
+        raise RuleError("carries a LoRA adapter, which has no rule")
+    if found:
+        raise RuleError(f"is quantised ({found}), which has no rule")
 
 
 def complete(rule: Rule, config: Config) -> dict[str, Any]:

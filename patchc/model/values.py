@@ -40,30 +40,39 @@ class Growth:
         axis: number of the axis, from 0.
         map: new entry -> old entry.
         fill: how new entries of this axis are made.
+        blocks: number of equal blocks that the axis consists of, such as the
+            four gates of an LSTM kernel; `map` is over the whole axis.  `mean`,
+            `sample` and `copy` look at the existing entries of the same block.
     """
 
     axis: int
     map: AxisMap
     fill: Strategy
+    blocks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
     """Where a weight of the output comes from.
 
-    Exactly one of three forms: carried (`base`, no growths), reshaped (`base`
-    and growths, applied in order), or made (`base` is None, `init` says how).
+    Carried from the base (`base`) or made (`base` is None, `init` says how),
+    and then changed along its axes (`growths`, in order), if at all.
 
     Args:
         base: storage address of the weight in the base model.
         growths: changes of axes, the first wins where new entries cross.
         init: how a weight without a base is made.
+        made: the shape at which it is made, where growths follow.
         replaces: address of the base weight whose place a made weight takes.
         copied: the base weight is kept elsewhere too; this is its copy.
+        seed: text that new values are derived from; the same text always
+            gives the same values.
     """
 
     base: str | None = None
     growths: tuple[Growth, ...] = ()
     init: Strategy | None = None
+    made: tuple[int, ...] | None = None
     replaces: str | None = None
     copied: bool = False
+    seed: str = ""

@@ -1,0 +1,198 @@
+"""Checks: an independent look at a result, from the files alone.
+
+Reads the written file back with the strict readers and holds it against the
+plan and against the base, byte by byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from patchc.compiler.plan import LedgerEntry, Plan
+from patchc.errors import Diagnostic
+from patchc.storage.attach import OPTIMIZER, datasets, find
+from patchc.storage.hdf5 import Dataset
+from patchc.storage.keras_file import KerasFile
+from patchc.storage.keras_tree import result_tree
+from patchc.storage.keras_write import made_values, stored_values
+from patchc.storage.stream import Progress, same_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that has to hold of a result.
+
+    Args:
+        name: stable: `kept-weights-identical`, ...
+        detail: what was counted, or what does not hold.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check as JSON."""
+        return {"name": self.name, "ok": self.ok, "detail": self.detail}
+
+    def diagnostic(self, path: str) -> Diagnostic:
+        """What to say where it does not hold."""
+        message = f"{self.name} does not hold: {self.detail}"
+        return Diagnostic("PC501", message, file=path, help="apply the patch again to the base")
+
+
+def check_result(
+    base: KerasFile, plan: Plan, result: KerasFile, progress: Progress
+) -> tuple[Check, ...]:
+    """Hold a written file against its plan and its base."""
+    if plan.is_empty:
+        return (_same_file(base, result, progress),)
+    return (
+        _structure(plan, result),
+        _accounted(base, plan, result),
+        _kept(base, plan, result, progress),
+        _changed(base, plan, result),
+        _optimizer(base, plan, result, progress),
+        _other_members(base, plan, result, progress),
+    )
+
+
+def _same_file(base: KerasFile, result: KerasFile, progress: Progress) -> Check:
+    size = base.file.size
+    same = size == result.file.size and same_bytes(base.file, 0, result.file, 0, size, progress)
+    return Check("file-unchanged", same, f"{size} bytes" if same else "the files differ")
+
+
+def _structure(plan: Plan, result: KerasFile) -> Check:
+    same = result.config == plan.config
+    detail = "the configuration is that of the plan" if same else "the configuration differs"
+    return Check("configuration-as-planned", same, detail)
+
+
+def _accounted(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
+    """The result holds exactly the weights of the ledger, and no weight of the base is lost."""
+    planned = dict(datasets(result_tree(base, plan)))
+    stored = dict(datasets(result.tree))
+    wrong = [
+        path
+        for path in {*planned, *stored}
+        if path not in planned
+        or path not in stored
+        or (planned[path].shape, planned[path].datatype, planned[path].attributes)
+        != (stored[path].shape, stored[path].datatype, stored[path].attributes)
+    ]
+    fates = {e.value.base for e in plan.ledger.entries} | {
+        e.value.replaces for e in plan.ledger.entries
+    }
+    lost = set(plan.base.weights) - fates - set(plan.ledger.dropped)
+    problems = [*sorted(wrong), *sorted(lost)]
+    detail = f"{len(plan.base.weights)} of the base, {len(plan.ledger.entries)} of the result"
+    return _verdict("every-weight-accounted-for", problems, detail)
+
+
+def _kept(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
+    kept = [e for e in plan.ledger.entries if e.value.base is not None and not e.value.growths]
+    wrong = [
+        entry.path
+        for entry in kept
+        if not _same_dataset(base, str(entry.value.base), result, entry.address, progress)
+    ]
+    return _verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
+
+
+def _same_dataset(
+    base: KerasFile, address: str, result: KerasFile, other: str, progress: Progress
+) -> bool:
+    one, two = find(base.tree, address), find(result.tree, other)
+    if not isinstance(one, Dataset) or not isinstance(two, Dataset) or one.nbytes != two.nbytes:
+        return False
+    start = base.weights.offset + (one.offset or 0)
+    end = result.weights.offset + (two.offset or 0)
+    return same_bytes(base.file, start, result.file, end, one.nbytes, progress)
+
+
+def _changed(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
+    """New and grown weights hold what plan and base say, old entries bit for bit."""
+    changed = [e for e in plan.ledger.entries if e.value.base is None or e.value.growths]
+    wrong = [entry.path for entry in changed if not _as_planned(base, result, entry)]
+    return _verdict(
+        "new-values-as-planned", wrong, f"{len(changed) - len(wrong)} of {len(changed)}"
+    )
+
+
+def _as_planned(base: KerasFile, result: KerasFile, entry: LedgerEntry) -> bool:
+    if not isinstance(find(result.tree, entry.address), Dataset):
+        return False
+    found = stored_values(result, entry.address)
+    if found.tobytes() != made_values(base, entry).tobytes():
+        return False
+    if entry.value.base is None:
+        return True
+    old = stored_values(base, entry.value.base)
+    return old_entries(found, entry) == old_entries(old, entry, before=True)
+
+
+def old_entries(values: np.ndarray[Any, Any], entry: LedgerEntry, *, before: bool = False) -> bytes:
+    """The entries that a grown weight and its base share, in the base's order.
+
+    Args:
+        before: `values` is the base's weight.
+    """
+    maps: dict[int, Any] = {}
+    for growth in entry.value.growths:
+        previous = maps.get(growth.axis)
+        maps[growth.axis] = previous.then(growth.map) if previous else growth.map
+    for axis, change in maps.items():
+        pairs = [(new, old) for new, old in enumerate(change.indices()) if old >= 0]
+        pairs.sort(key=lambda pair: pair[1])
+        places = [old if before else new for new, old in pairs]
+        values = np.take(values, places, axis=axis)
+    return values.tobytes()
+
+
+def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
+    kept = plan.optimizer.kept
+    wrong = [a for a in kept if not _same_dataset(base, a, result, a, progress)]
+    stored = [p for p, _ in datasets(result.tree) if p.startswith(f"{OPTIMIZER}/")]
+    if set(stored) != set(kept):
+        wrong = sorted(set(stored) ^ set(kept))
+    return _verdict("optimizer-state-as-planned", wrong, f"{len(kept)} variables kept")
+
+
+def _other_members(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
+    new_names = {old: new for new, old in plan.assets.items()}
+    carried = [
+        member
+        for member in base.archive.members
+        if member.name not in {"config.json", "model.weights.h5"}
+        and (not member.name.startswith("assets/") or member.name in new_names)
+    ]
+    wrong = []
+    for member in carried:
+        other = result.archive.find(new_names.get(member.name, member.name))
+        if (
+            other is None
+            or (other.compressed_size, other.crc) != (member.compressed_size, member.crc)
+            or not same_bytes(
+                base.file,
+                member.offset,
+                result.file,
+                other.offset,
+                member.compressed_size,
+                progress,
+            )
+        ):
+            wrong.append(member.name)
+    return _verdict("other-members-identical", wrong, f"{len(carried)} of {len(carried)}")
+
+
+def _verdict(name: str, wrong: Sequence[str], detail: str) -> Check:
+    if not wrong:
+        return Check(name, ok=True, detail=detail)
+    listed = ", ".join(f"`{path}`" for path in wrong[:5])
+    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    return Check(name, ok=False, detail=f"{listed}{more}")

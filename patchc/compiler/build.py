@@ -1,0 +1,223 @@
+"""Build: new layers from what a patch says of them, and their place in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from patchc.compiler.context import Context
+from patchc.compiler.region import Block
+from patchc.compiler.select import Selecting
+from patchc.language.patch import CopyOf, Element, LayerSpec, Residual
+from patchc.layers.arguments import check_config
+from patchc.layers.opaque import OPAQUE
+from patchc.layers.registry import canonical_class_name, near_classes, rule_by_name
+from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, map_tensors
+
+
+def append_chain(
+    context: Context, graph: Graph, chain: Sequence[Element], tensors: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Layer]]:
+    """Build a chain of new layers behind some tensors.
+
+    Args:
+        tensors: where the chain starts; with several, each new layer is called
+            once on each (a shared layer stays shared).
+
+    Returns:
+        What comes out for each tensor, and the new layers in order.
+
+    Raises:
+        PatchError: PC303, PC304 or PC308 for a layer that cannot be built.
+    """
+    made: list[Layer] = []
+    current = list(tensors)
+    for element in chain:
+        if isinstance(element, LayerSpec):
+            layer = new_layer(context, graph, element)
+            current = [Tensor(layer.call([tensor])) for tensor in current]
+            made.append(layer)
+        elif isinstance(element, Residual):
+            inside, layers = append_chain(context, graph, element.chain, current)
+            add = place(
+                graph, Layer(context.automatic_name("Add"), "Add", "keras.layers", None, {})
+            )
+            add.config = {"name": add.name}
+            pairs = zip(current, inside, strict=True)
+            current = [Tensor(add.call([[skip, branch]])) for skip, branch in pairs]
+            made += [*layers, add]
+        else:
+            current, layers = _append_copy(context, graph, element, current)
+            made += layers
+    return current, made
+
+
+def new_layer(
+    context: Context, graph: Graph, spec: LayerSpec, *, leaving: Sequence[Layer] = ()
+) -> Layer:
+    """Build one layer and put it into a graph, not yet connected.
+
+    Its configuration holds the user's keys and a name, nothing else, so that
+    every Keras 3 opens it.
+
+    Args:
+        leaving: layers that give way, whose names are free.
+    """
+    rule = rule_by_name(spec.class_name)
+    if rule is None or rule.class_name == "InputLayer":
+        _refuse_class(context, spec)
+    checked = check_config(rule, spec.config)
+    for problem in checked.problems:
+        span = spec.spans.get(problem.key or "", spec.span)
+        context.problem("PC303", problem.message, span, problem.help or _SEE_KERAS)
+    context.raise_problems()
+    name = checked.config.get("name")
+    if name is None:
+        name = context.automatic_name(rule.class_name)
+    else:
+        context.check_name(name, spec.spans.get("name", spec.span), leaving=leaving)
+    config = {"name": name, **{k: v for k, v in checked.config.items() if k != "name"}}
+    return place(graph, Layer(name, rule.class_name, "keras.layers", None, config))
+
+
+_SEE_KERAS = "write the keys and values that the Keras constructor takes"
+
+
+def _refuse_class(context: Context, spec: LayerSpec) -> NoReturn:
+    name = canonical_class_name(spec.class_name)
+    if name in OPAQUE or name == "InputLayer":
+        reason = OPAQUE.get(name, "inputs are not inserted")
+        context.refuse(
+            "PC308",
+            f"a new {name} cannot be built: {reason}",
+            span=spec.span,
+            help="use a layer that `patchc` has a rule for",
+        )
+    if ">" in name:
+        context.refuse(
+            "PC310",
+            f"new layers of custom classes, such as {name}, cannot be built yet",
+            span=spec.span,
+            help="insert a built-in layer of Keras",
+        )
+    near = near_classes(name)
+    hint = " or ".join(f"`{n}`" for n in near)
+    context.refuse(
+        "PC303",
+        f"Keras has no layer class `{name}`",
+        span=spec.span,
+        help=f"did you mean {hint}?" if near else "see keras.io/api/layers",
+    )
+
+
+def place(graph: Graph, layer: Layer) -> Layer:
+    """Put a layer into a graph."""
+    layer.home = graph
+    graph.layers.append(layer)
+    return layer
+
+
+def redirect(graph: Graph, change: dict[Tensor, Tensor], *, leave: Sequence[Call] = ()) -> None:
+    """Let everything that reads a tensor read another one, model outputs included.
+
+    Args:
+        change: old tensor -> new tensor.
+        leave: calls that go on reading the old one.
+    """
+    left = set(leave)
+    for call in graph.calls():
+        if call not in left and any(tensor in change for tensor in call.tensors()):
+            call.substitute(lambda tensor: change.get(tensor, tensor))
+    redirect_ends(graph, change)
+
+
+def redirect_ends(graph: Graph, change: dict[Tensor, Tensor]) -> None:
+    """The same for the model's outputs alone."""
+    graph.outputs = map_tensors(lambda tensor: change.get(tensor, tensor), graph.outputs)
+
+
+# ------------------------------------------------------------------------ copies
+
+
+def _append_copy(
+    context: Context, graph: Graph, element: CopyOf, tensors: Sequence[Tensor]
+) -> tuple[list[Tensor], list[Layer]]:
+    """Copies of a layer or block with its weights, fed by `tensors`."""
+    matches = Selecting(context.root).select(element.selector).matches
+    if len(matches) != 1:
+        context.refuse(
+            "PC202",
+            f"`copy_of` picks {len(matches)} layers, one is needed",
+            span=element.span,
+            help="select one layer, or a block",
+        )
+    match = matches[0]
+    originals = match.layers if isinstance(match, Block) else (match,)
+    for layer in originals:
+        _check_copyable(context, element, layer, match)
+    copies = {layer: _copy(context, graph, layer) for layer in originals}
+    out: list[Tensor] = []
+    for tensor in tensors:
+        entry = match.entry if isinstance(match, Block) else match.calls[0].tensors()[0]
+        out.append(_wire_copy(match, copies, {entry: tensor}))
+    return out, list(copies.values())
+
+
+def _check_copyable(context: Context, element: CopyOf, layer: Layer, match: Layer | Block) -> None:
+    single = isinstance(match, Block) or len(set(match.calls[0].tensors())) == 1
+    if layer.graph is not None or len(layer.calls) != 1 or not single or layer.is_input:
+        reason = "is a nested model" if layer.graph is not None else "is not called on one tensor"
+        context.refuse(
+            "PC301",
+            f"`{layer.path}` cannot be copied: it {reason}",
+            span=element.span,
+            help="copy a layer that is called once",
+        )
+
+
+def _copy(context: Context, graph: Graph, layer: Layer) -> Layer:
+    name = context.free_name(layer.name)
+    extra = {k: v for k, v in layer.extra.items() if k != "shared_object_id"}
+    copied = place(
+        graph,
+        Layer(
+            name,
+            layer.class_name,
+            layer.module,
+            layer.registered_name,
+            {**layer.config, "name": name},
+            extra=extra,
+            groups=layer.groups,
+            opaque=layer.opaque,
+        ),
+    )
+    copied.weights = [_copied_weight(weight) for weight in layer.weights]
+    return copied
+
+
+def _copied_weight(weight: Weight) -> Weight:
+    return replace(weight, value=replace(weight.value, copied=weight.value.base is not None))
+
+
+def _wire_copy(
+    match: Layer | Block, copies: dict[Layer, Layer], known: dict[Tensor, Tensor]
+) -> Tensor:
+    """Call the copies as the originals are called; returns what comes out."""
+
+    def renewed(tensor: Tensor) -> Tensor:
+        return known.get(tensor, tensor)
+
+    pending = [call for layer in copies for call in layer.calls]
+    while pending:
+        ready = [
+            c for c in pending if all(t in known or t.layer not in copies for t in c.tensors())
+        ]
+        for call in ready:
+            made = copies[call.layer].call(list(call.args), dict(call.kwargs))
+            made.substitute(renewed)
+            made.outputs = list(call.outputs) if call.outputs else None
+            count = len(call.outputs or [None])
+            known.update({Tensor(call, i): Tensor(made, i) for i in range(count)})
+        pending = [call for call in pending if call not in ready]
+    return known[match.exit if isinstance(match, Block) else Tensor(match.calls[0])]

@@ -1,0 +1,354 @@
+"""Patches and a document to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from patchc.compiler.context import Context
+from patchc.compiler.expectations import check_expectations
+from patchc.compiler.ledger import ledger_of, parameter_counts
+from patchc.compiler.optimizer import optimizer_change, trainable_list
+from patchc.compiler.outputs import output_names
+from patchc.compiler.plan import EditLabel, Plan, StorageGroup
+from patchc.compiler.region import Block
+from patchc.compiler.select import Match, Selecting, Selection, literal_names, named_ends, no_match
+from patchc.compiler.verbs.add_output import add_output
+from patchc.compiler.verbs.expand import expand
+from patchc.compiler.verbs.freeze import freeze
+from patchc.compiler.verbs.init import init
+from patchc.compiler.verbs.insert import insert
+from patchc.compiler.verbs.remove import remove
+from patchc.compiler.verbs.rename import rename
+from patchc.compiler.verbs.replace import replace
+from patchc.compiler.verbs.set import set_config
+from patchc.compiler.verbs.truncate import truncate
+from patchc.errors import Diagnostic, PatchError
+from patchc.language.patch import (
+    AddOutput,
+    AnySelector,
+    Edit,
+    Expand,
+    Freeze,
+    InitVerb,
+    Insert,
+    LayerSpec,
+    Patch,
+    Remove,
+    Rename,
+    Replace,
+    SetConfig,
+    Shrink,
+    Truncate,
+    Verb,
+)
+from patchc.layers.infer import infer
+from patchc.model.addresses import addresses
+from patchc.model.config import write_config
+from patchc.model.document import Document, structure_hash
+from patchc.model.graph import Layer, flatten, walk
+from patchc.model.order import reachable_calls
+
+_EACH: dict[type, Callable[[Context, Any, Match], None]] = {
+    Replace: replace,
+    Expand: expand,
+    Insert: insert,
+    AddOutput: add_output,
+    Remove: lambda context, _, match: remove(context, match),
+    Rename: rename,
+}
+"""Verbs that act on one match at a time."""
+
+_ALL: dict[type, Callable[[Context, Any, Sequence[Match]], None]] = {
+    Freeze: freeze,
+    InitVerb: lambda context, _, matches: init(context, matches),
+    SetConfig: set_config,
+    Truncate: truncate,
+}
+"""Verbs that act on all matches together."""
+
+_SOME = (Freeze, InitVerb, Remove, SetConfig, Truncate)
+"""Verbs that match one or more layers by default; the others match exactly one."""
+
+
+def compile_patches(document: Document, patches: Sequence[Patch]) -> Plan:
+    """Compile patches, in order, against a document.
+
+    The document's root is edited in place: give each compilation its own.
+
+    Raises:
+        PatchError: with everything that was found.
+    """
+    _check_available(patches)
+    _check_model(document)
+    assert document.root.graph is not None
+    infer(document.root.graph)
+    params = parameter_counts(document.root)
+    slots = trainable_list(document.root)
+    edits = [(patch, edit) for patch in patches for edit in patch.edits]
+    context = _context(document, edits)
+    _run(context, patches)
+    return _finish(context, patches, edits, params, slots)
+
+
+def _check_available(patches: Sequence[Patch]) -> None:
+    """Keys of the format that this version knows and does not carry out yet."""
+    found = [
+        Diagnostic("PC310", f"`{key}` is not available in this version", patch.spans.get(key), way)
+        for patch in patches
+        for key, given, way in (
+            ("requires", patch.requires, "leave it out; the order of patches is yours to keep"),
+            ("compile", patch.compile, "leave it out, and compile the result in Python"),
+            ("verify", patch.verify, "leave it out; the checks of kept weights always run"),
+        )
+        if given
+    ]
+    if found:
+        raise PatchError(*found)
+
+
+def _check_model(document: Document) -> None:
+    root = document.root
+    if root.graph is None:
+        message = f"the model is a {root.class_name}: its layers cannot be told from the file"
+        raise PatchError(
+            Diagnostic(
+                "PC308", message, file=document.path, help="patch a Functional or Sequential model"
+            )
+        )
+
+
+def _context(document: Document, edits: Sequence[tuple[Patch, Edit]]) -> Context:
+    graph = document.root.graph
+    assert graph is not None
+    live = {call.layer for call in reachable_calls(graph)}
+    context = Context(document, *edits[0])
+    context.idle_inputs = frozenset(t.layer for t in flatten(graph.inputs)) - live
+    context.output_names = output_names(document.root)
+    context.inputs_before = {
+        layer: [tensor.spec for call in layer.calls for tensor in call.tensors()]
+        for layer in walk(document.root)
+    }
+    return context
+
+
+# -------------------------------------------------------------------------- edits
+
+
+def _run(context: Context, patches: Sequence[Patch]) -> None:
+    """Compile edit after edit.
+
+    After an edit that fails, later ones are still checked for what they
+    select, so that one run finds as much as it can.
+    """
+    found: list[Diagnostic] = []
+    for patch in patches:
+        context.patch = patch
+        for edit in patch.edits:
+            context.edit = edit
+            try:
+                if not found:
+                    if edit.index == 0:
+                        check_expectations(context)
+                    _compile_edit(context)
+                elif not _depends(edit, patches):
+                    _select(context)
+            except PatchError as error:
+                found += error.diagnostics
+                context.problems.clear()
+            context.edit_number += 1
+    if found:
+        raise PatchError(*found)
+
+
+def _compile_edit(context: Context) -> None:
+    verb = context.edit.verb
+    matches = _select(context)
+    _check_shared(context, matches)
+    if isinstance(verb, Shrink):
+        context.refuse(
+            "PC310",
+            "`shrink` is not available in this version",
+            help="replace the layer by a smaller one",
+        )
+    if type(verb) in _ALL:
+        if matches:
+            _ALL[type(verb)](context, verb, matches)
+        return
+    if len(matches) > 1:
+        _check_one_name(context, verb)
+    for match in matches:
+        _EACH[type(verb)](context, verb, match)
+
+
+def _select(context: Context) -> tuple[Match, ...]:
+    edit = context.edit
+    selecting = Selecting(context.root)
+    if isinstance(edit.verb, Truncate) and isinstance(edit.select, AnySelector):
+        ordered = [m for item in edit.select.items for m in selecting.select(item).matches]
+        selection = Selection(tuple(dict.fromkeys(ordered)))
+    else:
+        selection = selecting.select(edit.select)
+    count = edit.count or ("some" if isinstance(edit.verb, _SOME) else "one")
+    if edit.count == 0:
+        count = 0
+    _check_count(selecting, edit, selection, count)
+    return selection.matches
+
+
+def _check_count(selecting: Selecting, edit: Edit, selection: Selection, count: str | int) -> None:
+    number = len(selection.matches)
+    if number == 0 and count not in {"any", 0}:
+        raise PatchError(no_match(selecting, edit.select))
+    wanted = 1 if count == "one" else count
+    if isinstance(wanted, int) and number != wanted:
+        names = ", ".join(f"`{layer.path}`" for layer in selection.layers[:8])
+        more = f", and {number - 8} more" if number > 8 else ""
+        message = (
+            f"selector matches {number} layers, `{edit.verb_name}` wants {wanted}: {names}{more}"
+        )
+        help_text = f"name one of them, or write `count: {number}`"
+        raise PatchError(Diagnostic("PC202", message, edit.select.span, help_text))
+
+
+def _check_shared(context: Context, matches: Sequence[Match]) -> None:
+    """A layer that two models share stands in the file twice: refuse to edit one place."""
+    aliases = {layer.alias_of or layer for layer in walk(context.root) if layer.alias_of}
+    for match in matches:
+        for layer in match.layers if isinstance(match, Block) else (match,):
+            if layer.alias_of is not None or layer in aliases:
+                context.refuse(
+                    "PC310",
+                    f"`{layer.path}` is shared between two models, which is"
+                    " not available in this version",
+                    span=context.edit.select.span,
+                    help="edit the model before the parts are joined",
+                )
+
+
+def _check_one_name(context: Context, verb: Verb) -> None:
+    chain = getattr(verb, "chain", ())
+    for element in chain:
+        if isinstance(element, LayerSpec) and "name" in element.config:
+            context.refuse(
+                "PC304",
+                f"`{element.config['name']}` would be given to several layers",
+                span=element.spans.get("name", element.span),
+                help="leave `name` out where several layers match",
+            )
+
+
+def _depends(edit: Edit, patches: Sequence[Patch]) -> bool:
+    """Whether an edit may need what an earlier one makes."""
+    made = {
+        str(element.config["name"])
+        for patch in patches
+        for other in patch.edits
+        for element in getattr(other.verb, "chain", ())
+        if isinstance(element, LayerSpec) and "name" in element.config
+    } | {other.verb.name for p in patches for other in p.edits if isinstance(other.verb, Rename)}
+    named = literal_names(edit.select)
+    return not named or any(glob in made for glob, _ in named)
+
+
+# --------------------------------------------------------------------------- plan
+
+
+def _finish(
+    context: Context,
+    patches: Sequence[Patch],
+    edits: Sequence[tuple[Patch, Edit]],
+    params: tuple[int, int],
+    slots: Any,
+) -> Plan:
+    document, root = context.document, context.root
+    graph = root.graph
+    assert graph is not None
+    groups = addresses(root)
+    ledger = ledger_of(document, groups)
+    optimizer = optimizer_change(document, slots)
+    if optimizer.dropped:
+        _warn_dropped(context, optimizer.dropped)
+    after = parameter_counts(root)
+    return Plan(
+        base=document,
+        patches=tuple({"id": p.id, "sha256": p.sha256} for p in patches),
+        edits=tuple(_label(patch, edit) for patch, edit in edits),
+        operations=tuple(context.operations),
+        ledger=ledger,
+        optimizer=optimizer,
+        config=write_config(root),
+        groups=_storage_groups(groups),
+        assets=_assets(document, groups),
+        params={
+            "before": params[0],
+            "after": after[0],
+            "trainable_before": params[1],
+            "trainable_after": after[1],
+        },
+        inputs=_ends(graph.inputs),
+        outputs=_ends(graph.outputs),
+        structure=structure_hash(root),
+        warnings=tuple(
+            sorted(
+                [*(w for p in patches for w in p.warnings), *context.warnings],
+                key=lambda w: w.position,
+            )
+        ),
+    )
+
+
+def _warn_dropped(context: Context, count: int) -> None:
+    edit = context.edit
+    context.warnings.append(
+        Diagnostic(
+            "PC905",
+            f"the optimizer's state ({count} variables) is dropped: the list of trainable weights"
+            " changes, and Keras reads the state by position in it",
+            edit.span,
+            "training goes on with a fresh optimizer state",
+            severity="warning",
+        )
+    )
+
+
+def _label(patch: Patch, edit: Edit) -> EditLabel:
+    text = f"edits[{edit.index}] {edit.verb_name}"
+    return EditLabel(patch.id, text, patch.source.name, edit.span.line, edit.why)
+
+
+def _storage_groups(groups: Mapping[Layer, str]) -> tuple[StorageGroup, ...]:
+    """Every group in which Keras writes `vars`, with the name on the layer's own."""
+    found = []
+    for layer, group in groups.items():
+        for suffix in layer.groups:
+            path = _joined(group, suffix, "vars")
+            base = None if layer.address is None else _joined(layer.address, suffix, "vars")
+            found.append(StorageGroup(path, base, None if suffix else layer.name))
+    return tuple(found)
+
+
+def _joined(*parts: str) -> str:
+    return "/".join(part for part in parts if part)
+
+
+def _assets(document: Document, groups: Mapping[Layer, str]) -> dict[str, str]:
+    """Where the assets of each layer go: they lie under its storage group."""
+    moved = {
+        f"assets/{layer.address}/": f"assets/{group}/"
+        for layer, group in groups.items()
+        if layer.address
+    }
+    found = {}
+    for name in document.assets:
+        prefix = max((old for old in moved if name.startswith(old)), key=len, default=None)
+        if prefix is not None:
+            found[moved[prefix] + name.removeprefix(prefix)] = name
+    return found
+
+
+def _ends(structure: Any) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"name": name, "shape": list(tensor.spec.shape) if tensor.spec else None}
+        for name, tensor in named_ends(structure)
+    )

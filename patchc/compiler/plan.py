@@ -1,0 +1,224 @@
+"""Plan: what will be done, as plain data.
+
+A plan holds names, shapes and strategies, never arrays.  It is the only thing
+that a sink reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from patchc.errors import Diagnostic
+from patchc.model.document import Document
+from patchc.model.values import Value
+
+FORMAT_VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of a plan.
+
+    Args:
+        action: `add`, `remove`, `rewire`, `set`, `rename`, `resize`,
+            `initialise`, `drop`, `output`, or the same for optimizer slots.
+        address: path of the layer, or of layer and weight.
+        before, after: class, configuration, shape, ... as it was and will be.
+        reason: why, where the edit alone does not tell.
+        edit: number of the edit, counted through all patches.
+    """
+
+    action: str
+    address: str
+    before: Any
+    after: Any
+    reason: str = ""
+    edit: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The operation as JSON."""
+        return {
+            "action": self.action,
+            "address": self.address,
+            "before": self.before,
+            "after": self.after,
+            "reason": self.reason,
+            "edit": self.edit,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A weight of the result: what it is and where it comes from.
+
+    Args:
+        address: storage address in the result.
+        path: layer and name.
+        fate: `kept`, `grown`, `shrunk`, `rescaled`, `new` or `reinitialised`.
+        value: where the values come from.
+    """
+
+    address: str
+    path: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+    fate: str
+    value: Value
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as JSON."""
+        value = self.value
+        return {
+            "address": self.address,
+            "path": self.path,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "trainable": self.trainable,
+            "fate": self.fate,
+            "from": value.base,
+            "growths": [
+                {"axis": g.axis, "map": g.map.to_json(), "fill": g.fill.to_json()}
+                for g in value.growths
+            ],
+            "init": value.init.to_json() if value.init else None,
+        }
+
+
+FATES = ("kept", "grown", "shrunk", "rescaled", "new", "reinitialised", "dropped")
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every weight of input and output, accounted for.
+
+    Args:
+        entries: the weights of the result, in storage order.
+        dropped: weights of the base that the result does not hold, by address.
+    """
+
+    entries: tuple[LedgerEntry, ...]
+    dropped: Mapping[str, str]
+    """Address in the base -> path."""
+
+    def counts(self) -> dict[str, int]:
+        """Number of weights by fate."""
+        counted = Counter(entry.fate for entry in self.entries)
+        counted["dropped"] = len(self.dropped)
+        return {fate: counted[fate] for fate in FATES}
+
+
+@dataclass(frozen=True, slots=True)
+class EditLabel:
+    """Which edit an operation comes from, for people.
+
+    Args:
+        text: `edits[0] expand`.
+    """
+
+    patch: str
+    text: str
+    file: str
+    line: int
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerChange:
+    """What becomes of the optimizer's stored variables.
+
+    Args:
+        kept: addresses of variables that are carried, all or none.
+        dropped: number of variables that are not.
+        reason: why they are dropped.
+    """
+
+    kept: tuple[str, ...] = ()
+    dropped: int = 0
+    reason: str = ""
+
+    def counts(self) -> dict[str, int]:
+        """Totals for reports."""
+        return {"kept": len(self.kept), "grown": 0, "new": 0, "dropped": self.dropped}
+
+
+@dataclass(frozen=True, slots=True)
+class StorageGroup:
+    """A group in which Keras writes the `vars` of a layer or of a part of one.
+
+    Args:
+        path: in the result.
+        base: the group in the base whose attributes it keeps; None for a new one.
+        name: the name to write on it; None where it stays as in the base.
+    """
+
+    path: str
+    base: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that will be done to a model.
+
+    Args:
+        base: the document before; its root is untouched.
+        patches: id and sha256 of each patch.
+        edits: a label for each edit.
+        operations: what happens, in order.
+        ledger: where each weight comes from and goes.
+        config: configuration of the result.
+        groups: storage groups of the result.
+        assets: member of the result -> member of the base.
+        params: parameter counts before and after.
+        inputs, outputs: name and shape of each.
+        structure: structure hash of the result.
+        warnings: lints and losses.
+    """
+
+    base: Document
+    patches: tuple[Mapping[str, str], ...]
+    edits: tuple[EditLabel, ...]
+    operations: tuple[Operation, ...]
+    ledger: Ledger
+    optimizer: OptimizerChange
+    config: Mapping[str, Any]
+    groups: tuple[StorageGroup, ...]
+    assets: Mapping[str, str]
+    params: Mapping[str, int]
+    inputs: tuple[Mapping[str, Any], ...]
+    outputs: tuple[Mapping[str, Any], ...]
+    structure: str
+    warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.operations
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON (`schemas/plan.v1.schema.json`)."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "command": "plan",
+            "ok": True,
+            "base": {"path": self.base.path, **self.base.fingerprint},
+            "patches": [dict(patch) for patch in self.patches],
+            "edits": [
+                {"patch": e.patch, "edit": e.text, "file": e.file, "line": e.line, "why": e.why}
+                for e in self.edits
+            ],
+            "operations": [operation.to_dict() for operation in self.operations],
+            "ledger": self.ledger.counts(),
+            "weights": [entry.to_dict() for entry in self.ledger.entries],
+            "dropped": dict(self.ledger.dropped),
+            "optimizer": self.optimizer.counts(),
+            "params": dict(self.params),
+            "inputs": [dict(end) for end in self.inputs],
+            "outputs": [dict(end) for end in self.outputs],
+            "structure": self.structure,
+            "diagnostics": [warning.to_dict() for warning in self.warnings],
+        }

@@ -1,0 +1,55 @@
+"""`remove`: layers go, and what they read is joined to what read them."""
+
+from __future__ import annotations
+
+from patchc.compiler.build import redirect
+from patchc.compiler.context import Context
+from patchc.compiler.region import Block
+from patchc.compiler.select import Match
+from patchc.compiler.settle import settle
+from patchc.compiler.verbs.replace import replaced_tensors
+from patchc.model.graph import Layer, flatten
+
+
+def remove(context: Context, match: Match) -> None:
+    """Take a layer or block out.
+
+    Raises:
+        PatchError: PC301 for inputs and layers that join several tensors,
+            PC302 where the shapes do not fit, PC309 where nothing would be left.
+    """
+    old = match.layers if isinstance(match, Block) else (match,)
+    graph = old[0].home
+    assert graph is not None
+    if not isinstance(match, Block):
+        _check_single_input(context, match)
+    change = {exit_: entry for entry, exit_ in replaced_tensors(context, match)}
+    for exit_ in change:  # a layer that is called on its own result
+        while change[exit_] in change:
+            change[exit_] = change[change[exit_]]
+    graph.layers = [layer for layer in graph.layers if layer not in old]
+    redirect(graph, change)
+    if all(tensor.layer.is_input for tensor in flatten(graph.outputs)):
+        context.refuse(
+            "PC309",
+            f"nothing of `{graph.owner.name}` would be left",
+            help="keep at least one layer",
+        )
+    for layer in old:
+        context.log("remove", layer.origin or layer.name, layer.class_name, None)
+        for weight in layer.weights:
+            address = f"{layer.origin or layer.name}/{weight.name}"
+            context.log("drop", address, list(weight.shape), None)
+    settle(context)
+
+
+def _check_single_input(context: Context, layer: Layer) -> None:
+    for call in layer.calls:
+        sources = set(call.tensors())
+        if len(sources) > 1:
+            names = ", ".join(sorted(f"`{source.layer.path}`" for source in sources))
+            context.refuse(
+                "PC301",
+                f"`{layer.path}` joins {len(sources)} tensors: {names}",
+                help="remove a `block` that ends in it",
+            )

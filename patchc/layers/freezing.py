@@ -1,0 +1,68 @@
+"""Which layers train once Keras has loaded a file, and how a file says so.
+
+Keras ignores the flag of a nested model, of a wrapper and of an RNN on load:
+only the flags of the leaves count, and the root's own (measured on 3.15.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from patchc.layers.infer import rule_of
+from patchc.model.graph import Layer, walk
+
+
+def trains(layer: Layer, root: Layer) -> bool:
+    """Whether weights of a layer will train after Keras has loaded the file."""
+    if not root.trainable:
+        return False
+    if layer.graph is not None:
+        return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
+    rule = rule_of(layer)
+    if rule is not None and not rule.freezable:
+        return True
+    return any(_leaf_flags(layer.config))
+
+
+def with_flag(config: Mapping[str, Any], *, trainable: bool) -> dict[str, Any]:
+    """A layer's configuration with the flag set on it and on all layers inside it."""
+    inner = {key: _set_inside(value, trainable=trainable) for key, value in config.items()}
+    return inner | {"trainable": trainable}
+
+
+def _set_inside(value: Any, *, trainable: bool) -> Any:
+    if isinstance(value, Mapping):
+        changed = {key: _set_inside(item, trainable=trainable) for key, item in value.items()}
+        if _is_layer(value):
+            changed["config"] = with_flag(value["config"], trainable=trainable)
+        return changed
+    if isinstance(value, list):
+        return [_set_inside(item, trainable=trainable) for item in value]
+    return value
+
+
+def _leaf_flags(config: Mapping[str, Any]) -> Iterator[bool]:
+    """The flags that count: those of the innermost layers."""
+    inner = [layer for value in config.values() for layer in _layers_in(value)]
+    if not inner:
+        yield bool(config.get("trainable", True))
+    for layer in inner:
+        yield from _leaf_flags(layer["config"])
+
+
+def _layers_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, Mapping):
+        if _is_layer(value):
+            yield value
+        else:
+            for item in value.values():
+                yield from _layers_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _layers_in(item)
+
+
+def _is_layer(value: Mapping[str, Any]) -> bool:
+    config = value.get("config")
+    return "class_name" in value and isinstance(config, Mapping) and "trainable" in config

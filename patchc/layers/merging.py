@@ -1,0 +1,172 @@
+"""Rules of the layers that merge several inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from patchc.layers.arguments import axes, boolean, integer
+from patchc.layers.base import Argument, CallSpec, Config, Rule, RuleError, Shape
+from patchc.layers.parts import setting
+from patchc.layers.shapes import list_of_inputs, replaced, written
+
+
+class _Merge(Rule):
+    """An element-wise merge.
+
+    Source of the shapes: `keras.src.layers.merging.base_merge`.
+    """
+
+    feature = "input"
+    elementwise = True
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """The inputs' shapes, broadcast."""
+        shapes = [spec.shape for spec in list_of_inputs(call)]
+        batches = {shape[0] for shape in shapes if shape} - {None}
+        if len(batches) > 1:
+            raise RuleError("gets inputs of different batch sizes")
+        if not all(shapes):
+            raise RuleError("needs inputs with a batch axis")
+        result = shapes[0][1:]
+        for shape in shapes[1:]:
+            result = _broadcast(result, shape[1:])
+        return ((batches.pop() if batches else None, *result),)
+
+
+def _broadcast(one: Shape, other: Shape) -> Shape:
+    """Shape without batch of an element-wise merge, shorter ones aligned at the end."""
+    longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
+    kept = longer[: len(longer) - len(shorter)]
+    pairs = zip(longer[len(kept) :], shorter, strict=True)
+    return (*kept, *(_merged_size(i, j, one, other) for i, j in pairs))
+
+
+def _merged_size(i: int | None, j: int | None, one: Shape, other: Shape) -> int | None:
+    if i is None or j is None:
+        return None
+    if 1 in {i, j}:
+        return i * j
+    if i != j:
+        raise RuleError(f"gets inputs of unlike shapes {written(one)} and {written(other)}")
+    return i
+
+
+class Add(_Merge):
+    """The sum of its inputs."""
+
+    class_name = "Add"
+
+
+class Subtract(_Merge):
+    """The difference of two inputs."""
+
+    class_name = "Subtract"
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """The inputs' shapes, broadcast."""
+        if len(list_of_inputs(call)) != 2:
+            raise RuleError("needs exactly two inputs")
+        return super().outputs(config, call)
+
+
+class Multiply(_Merge):
+    """The product of its inputs."""
+
+    class_name = "Multiply"
+
+
+class Average(_Merge):
+    """The mean of its inputs."""
+
+    class_name = "Average"
+
+
+class Maximum(_Merge):
+    """The largest of its inputs."""
+
+    class_name = "Maximum"
+
+
+class Minimum(_Merge):
+    """The smallest of its inputs."""
+
+    class_name = "Minimum"
+
+
+class Concatenate(Rule):
+    """Its inputs side by side along one axis."""
+
+    class_name = "Concatenate"
+    arguments: ClassVar[Mapping[str, Argument]] = {"axis": Argument(integer, -1)}
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """The first input's shape with the sizes along the axis added up."""
+        shapes = [spec.shape for spec in list_of_inputs(call)]
+        first, axis = shapes[0], setting(self, config, "axis")
+        if len({len(shape) for shape in shapes}) != 1:
+            raise RuleError("needs inputs with the same number of axes")
+        if not -len(first) <= axis < len(first):
+            raise RuleError(f"joins along axis {axis}, which its inputs do not have")
+        axis %= len(first)
+        for number in range(len(first)):
+            sizes = {shape[number] for shape in shapes} - {None}
+            if number != axis and len(sizes) > 1:
+                listed = ", ".join(map(written, shapes))
+                raise RuleError(f"needs inputs that differ on axis {axis} only, not {listed}")
+        parts = [shape[axis] for shape in shapes]
+        known = [part for part in parts if part is not None]
+        total = sum(known) if len(known) == len(parts) else None
+        return (replaced(first, {axis: total}),)
+
+
+def _dot_axes(value: Any) -> int | list[int]:
+    found = axes(value)
+    if isinstance(found, list) and len(found) != 2:
+        raise RuleError("must be an axis number, or a list of two")
+    return found
+
+
+class Dot(Rule):
+    """The products of two inputs, summed over one axis of each."""
+
+    class_name = "Dot"
+    arguments: ClassVar[Mapping[str, Argument]] = {
+        "axes": Argument(_dot_axes),
+        "normalize": Argument(boolean, False),
+    }
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """The axes of both inputs without those summed over."""
+        inputs = list_of_inputs(call)
+        if len(inputs) != 2:
+            raise RuleError("needs exactly two inputs")
+        shapes = [list(spec.shape) for spec in inputs]
+        axes_given = setting(self, config, "axes")
+        chosen = axes_given if isinstance(axes_given, list) else [axes_given] * 2
+        for shape, axis in zip(shapes, chosen, strict=True):
+            if not -len(shape) <= axis < len(shape) or axis % len(shape) == 0:
+                raise RuleError(f"sums over axis {axis}, which {written(shape)} does not have")
+        if shapes[0][chosen[0]] != shapes[1][chosen[1]]:
+            raise RuleError(
+                f"gets unlike sizes on the summed axes of {written(shapes[0])} "
+                f"and {written(shapes[1])}"
+            )
+        rest = [
+            shape[: a % len(shape)] + shape[a % len(shape) + 1 :]
+            for shape, a in zip(shapes, chosen, strict=True)
+        ]
+        result = (*rest[0], *rest[1][1:])
+        return (result if len(result) > 1 else (*result, 1),)
+
+
+RULES: tuple[Rule, ...] = (
+    Add(),
+    Average(),
+    Concatenate(),
+    Dot(),
+    Maximum(),
+    Minimum(),
+    Multiply(),
+    Subtract(),
+)

@@ -1,0 +1,343 @@
+"""Normalisations.
+
+Axis names: `input` where a weight runs over the last axis of the input,
+`input[k]` where it runs over axis `k` (counted from the batch, 0), so that
+`axis: 1` on channels-first images is told from `axis: 1` on a sequence.
+`axis` may be a number or, as Keras itself writes it after building some of
+these layers, a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+from typing import Any, ClassVar
+
+from patchc.layers.arguments import (
+    anything,
+    axes,
+    boolean,
+    constraint,
+    initializer,
+    integer,
+    number,
+    optional,
+    regularizer,
+)
+from patchc.layers.base import (
+    Argument,
+    CallSpec,
+    Config,
+    Rule,
+    RuleError,
+    Shape,
+    WeightSpec,
+    refuse_quantised,
+)
+from patchc.layers.parts import initial, setting
+from patchc.layers.shapes import need_size
+from patchc.model.values import ONES, ZEROS, Strategy
+
+_ZEROS = Argument(initializer, "zeros")
+_ONES = Argument(initializer, "ones")
+_REGULARIZER = Argument(regularizer, None)
+_CONSTRAINT = Argument(constraint, None)
+_YES = Argument(boolean, True)
+_NO = Argument(boolean, False)
+_LAST = Argument(axes, -1)
+
+_AFFINE: Mapping[str, Argument] = {
+    "epsilon": Argument(number, 0.001),
+    "center": _YES,
+    "scale": _YES,
+    "beta_initializer": _ZEROS,
+    "gamma_initializer": _ONES,
+    "beta_regularizer": _REGULARIZER,
+    "gamma_regularizer": _REGULARIZER,
+    "beta_constraint": _CONSTRAINT,
+    "gamma_constraint": _CONSTRAINT,
+}
+"""What the normalisations with `gamma` and `beta` share."""
+
+
+def axis_list(rule: Rule, config: Config) -> list[int]:
+    """The axes of a configuration as Keras orders them: a list is sorted as it stands."""
+    axis = setting(rule, config, "axis")
+    return [axis] if isinstance(axis, int) else sorted(axis)
+
+
+def axis_name(axis: int, rank: int) -> str:
+    """The name of an axis of the input, see the module."""
+    return "input" if axis % rank == rank - 1 else f"input[{axis % rank}]"
+
+
+def checked_axes(axis: Sequence[int], shape: Shape) -> Sequence[int]:
+    """`axis`, if the input has all of them.  Raises RuleError otherwise."""
+    for index in axis:
+        if not -len(shape) <= index < len(shape):
+            raise RuleError(f"normalises axis {index}, which an input of {len(shape)} axes lacks")
+    return axis
+
+
+def single_axis(rule: Rule, config: Config) -> int:
+    """The one axis of a layer that takes no more.  Raises RuleError where there are more."""
+    found = axis_list(rule, config)
+    if len(found) != 1:
+        raise RuleError(f"normalises {len(found)} axes, but takes one")
+    return found[0]
+
+
+class _Normalisation(Rule):
+    """Hands on an input of the same shape."""
+
+    feature = "input"
+
+    def _axes(self, config: Config) -> Sequence[int]:
+        return axis_list(self, config)
+
+    def _extent(self, config: Config, call: CallSpec) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """Shape and axis names of a weight that runs over the normalised axes."""
+        refuse_quantised(config)
+        shape = call.shape
+        axis = checked_axes(self._axes(config), shape)
+        names = tuple(axis_name(index, len(shape)) for index in axis)
+        return tuple(need_size(shape, index) for index in axis), names
+
+    def _affine(self, config: Config, call: CallSpec, names: Sequence[str]) -> list[WeightSpec]:
+        """`gamma` and `beta`, as far as `names` holds them."""
+        if not names:
+            return []
+        size, labels = self._extent(config, call)
+        return [
+            WeightSpec(
+                name, f"vars/{i}", size, labels, initial(self, config, f"{name}_initializer")
+            )
+            for i, name in enumerate(names)
+        ]
+
+    def _affine_names(self, config: Config) -> list[str]:
+        flags = {"gamma": "scale", "beta": "center"}
+        return [name for name, flag in flags.items() if setting(self, config, flag)]
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """The shape of the input."""
+        refuse_quantised(config)
+        checked_axes(self._axes(config), call.shape)
+        return (call.shape,)
+
+
+class _OverFeatures(_Normalisation):
+    """Whose statistics run over the normalised axes, so that entries there hang together."""
+
+    def couples_features(self, config: Config, call: CallSpec) -> bool:
+        """Whether the features are among the normalised axes.
+
+        Axis 1 of an image counts as its features too, as in channels-first models.
+        """
+        rank = len(call.shape)
+        over = {index % rank for index in checked_axes(self._axes(config), call.shape)}
+        return rank - 1 in over or (rank > 3 and 1 in over)
+
+
+class BatchNormalization(_Normalisation):
+    """`gamma` and `beta` as `scale` and `center` say, then the moving statistics.
+
+    With `renorm` three more statistics: `moving_stddev`, `renorm_mean`,
+    `renorm_stddev`.
+    """
+
+    class_name = "BatchNormalization"
+    arguments: ClassVar[Mapping[str, Argument]] = {
+        **_AFFINE,
+        "axis": _LAST,
+        "momentum": Argument(number, 0.99),
+        "moving_mean_initializer": _ZEROS,
+        "moving_variance_initializer": _ONES,
+        "renorm": _NO,
+        "renorm_clipping": Argument(anything, None),
+        "renorm_momentum": Argument(number, 0.99),
+        "synchronized": _NO,
+    }
+
+    def _axes(self, config: Config) -> Sequence[int]:
+        return [single_axis(self, config)]
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """Trained weights first, then statistics, each of one entry per feature."""
+        affine = self._affine(config, call, self._affine_names(config))
+        size, labels = self._extent(config, call)
+        statistics = [
+            WeightSpec(name, f"vars/{i}", size, labels, strategy, trainable=False)
+            for i, (name, strategy) in enumerate(self._statistics(config), start=len(affine))
+        ]
+        return [*affine, *statistics]
+
+    def _statistics(self, config: Config) -> list[tuple[str, Strategy]]:
+        mean = initial(self, config, "moving_mean_initializer")
+        variance = initial(self, config, "moving_variance_initializer")
+        statistics = [("moving_mean", mean), ("moving_variance", variance)]
+        if setting(self, config, "renorm"):
+            stddev = _root(variance)
+            statistics += [
+                ("moving_stddev", stddev),
+                ("renorm_mean", mean),
+                ("renorm_stddev", stddev),
+            ]
+        return statistics
+
+    def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
+        """Statistics of an input that is normal already; `epsilon` is taken off the variance."""
+        epsilon = setting(self, config, "epsilon")
+        values = {
+            "gamma": ONES,
+            "beta": ZEROS,
+            "moving_mean": ZEROS,
+            "moving_variance": Strategy("Constant", {"value": 1.0 - epsilon}),
+            "moving_stddev": ONES,
+            "renorm_mean": ZEROS,
+            "renorm_stddev": ONES,
+        }
+        return {spec.name: values[spec.name] for spec in self.weights(config, call)}
+
+
+def _root(strategy: Strategy) -> Strategy:
+    """The strategy whose values are the square roots of those of `strategy`."""
+    if strategy.name in {"Zeros", "Ones"}:
+        return strategy
+    value = strategy.arguments.get("value", 0.0)
+    if strategy.name == "Constant" and isinstance(value, (int, float)) and value >= 0:
+        return Strategy("Constant", {"value": sqrt(value)})
+    raise RuleError(
+        f"starts `moving_stddev` from the square root of {strategy.name}, which has no rule"
+    )
+
+
+class LayerNormalization(_OverFeatures):
+    """`gamma` and `beta` over the normalised axes.
+
+    `rms_scaling` in older configurations: `gamma` always, `beta` never.
+    """
+
+    class_name = "LayerNormalization"
+    arguments: ClassVar[Mapping[str, Argument]] = {"axis": _LAST, **_AFFINE}
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """`gamma` and `beta` as `scale` and `center` say."""
+        scaled = bool(config.get("rms_scaling", False))
+        names = ["gamma"] if scaled else self._affine_names(config)
+        return self._affine(config, call, names)
+
+
+class RMSNormalization(_OverFeatures):
+    """`scale` over the normalised axes."""
+
+    class_name = "RMSNormalization"
+    arguments: ClassVar[Mapping[str, Argument]] = {
+        "axis": _LAST,
+        "epsilon": Argument(number, 1e-06),
+    }
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """`scale`, which starts at one."""
+        size, labels = self._extent(config, call)
+        return [WeightSpec("scale", "vars/0", size, labels, ONES)]
+
+
+def _groups(value: Any) -> int:
+    if integer(value) < 1 and value != -1:
+        raise RuleError("must be a positive integer, or -1 for one group per feature")
+    return integer(value)
+
+
+class GroupNormalization(_Normalisation):
+    """`gamma` and `beta` of one entry per feature, in `groups` neighbouring blocks.
+
+    Keras replaces `groups: -1` by the number of features when it builds the
+    layer, so that a file never holds -1: `groups` equal to the number of
+    features is an instance normalisation.
+    """
+
+    class_name = "GroupNormalization"
+    arguments: ClassVar[Mapping[str, Argument]] = {
+        "groups": Argument(_groups, 32),
+        "axis": _LAST,
+        **_AFFINE,
+    }
+
+    def _axes(self, config: Config) -> Sequence[int]:
+        return [single_axis(self, config)]
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """`gamma` and `beta` as `scale` and `center` say."""
+        [size], _ = self._extent(config, call)
+        groups = setting(self, config, "groups")
+        if groups != -1 and size % groups:
+            raise RuleError(f"has {groups} groups, which do not divide {size} features")
+        return self._affine(config, call, self._affine_names(config))
+
+    def couples_features(self, config: Config, call: CallSpec) -> bool:
+        """Whether groups have more than one feature."""
+        [size], _ = self._extent(config, call)
+        return setting(self, config, "groups") not in {-1, size}
+
+
+class UnitNormalization(_OverFeatures):
+    """No weights."""
+
+    class_name = "UnitNormalization"
+    arguments: ClassVar[Mapping[str, Argument]] = {"axis": _LAST}
+
+
+def _axis_or_all(value: Any) -> list[int]:
+    """Axes as `Normalization` keeps them: a list, empty for one mean of everything."""
+    found = optional(axes)(value)
+    if found is None:
+        return []
+    return [found] if isinstance(found, int) else found
+
+
+class Normalization(_Normalisation):
+    """`mean`, `variance` and `count` where the layer is adapted to data.
+
+    Where the configuration holds `mean` and `variance` there are no weights.
+    `count` is an integer that Keras keeps for older files.
+    """
+
+    class_name = "Normalization"
+    arguments: ClassVar[Mapping[str, Argument]] = {
+        "axis": Argument(_axis_or_all, [-1]),
+        "mean": Argument(anything, None),
+        "variance": Argument(anything, None),
+        "invert": _NO,
+    }
+
+    def _axes(self, config: Config) -> Sequence[int]:
+        return list(setting(self, config, "axis"))
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """Statistics of the kept axes, in the order of the input's axes."""
+        given = {setting(self, config, key) is not None for key in ("mean", "variance")}
+        if len(given) > 1:
+            raise RuleError("has only one of `mean` and `variance`")
+        shape = call.shape
+        kept = sorted(index % len(shape) for index in checked_axes(self._axes(config), shape))
+        size = tuple(need_size(shape, index) for index in kept)
+        if given == {True}:
+            return ()
+        labels = tuple(axis_name(index, len(shape)) for index in kept)
+        return [
+            WeightSpec("mean", "vars/0", size, labels, ZEROS, trainable=False),
+            WeightSpec("variance", "vars/1", size, labels, ONES, trainable=False),
+            WeightSpec("count", "vars/2", (), (), ZEROS, trainable=False, dtype="int64"),
+        ]
+
+
+RULES: tuple[Rule, ...] = (
+    BatchNormalization(),
+    LayerNormalization(),
+    RMSNormalization(),
+    GroupNormalization(),
+    UnitNormalization(),
+    Normalization(),
+)
+"""The rules of this family."""

@@ -1,0 +1,68 @@
+"""Layer classes of Keras that have no rule, and why.
+
+Models that contain them are patched all the same: such a layer is carried
+through as it is.  What has to know its weights or its output is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_CODE = "runs code of its own"
+_FOREIGN = "wraps a model of another framework"
+_BASE = "is a base class that stands for no layer of its own"
+_TEXT = "maps raw values to ids by a vocabulary or a hash"
+_IMAGE = "prepares or augments images before the model"
+_SOUND = "turns sound into a spectrogram"
+
+OPAQUE: Mapping[str, str] = {
+    "AugMix": _IMAGE,
+    "AutoContrast": _IMAGE,
+    "CategoryEncoding": _TEXT,
+    "CenterCrop": _IMAGE,
+    "ContrastLimitedAdaptiveHistogramEqualization": _IMAGE,
+    "CutMix": _IMAGE,
+    "Discretization": _TEXT,
+    "Equalization": _IMAGE,
+    "FlaxLayer": _FOREIGN,
+    "HashedCrossing": _TEXT,
+    "Hashing": _TEXT,
+    "IntegerLookup": _TEXT,
+    "JaxLayer": _FOREIGN,
+    "Lambda": _CODE,
+    "Layer": _BASE,
+    "MaxNumBoundingBoxes": _IMAGE,
+    "MelSpectrogram": _SOUND,
+    "MixUp": _IMAGE,
+    "Pipeline": "holds a list of layers that prepare data",
+    "RandAugment": _IMAGE,
+    "RandomBrightness": _IMAGE,
+    "RandomColorDegeneration": _IMAGE,
+    "RandomColorJitter": _IMAGE,
+    "RandomContrast": _IMAGE,
+    "RandomCrop": _IMAGE,
+    "RandomElasticTransform": _IMAGE,
+    "RandomErasing": _IMAGE,
+    "RandomFlip": _IMAGE,
+    "RandomGaussianBlur": _IMAGE,
+    "RandomGrayscale": _IMAGE,
+    "RandomHue": _IMAGE,
+    "RandomInvert": _IMAGE,
+    "RandomPerspective": _IMAGE,
+    "RandomPosterization": _IMAGE,
+    "RandomRotation": _IMAGE,
+    "RandomSaturation": _IMAGE,
+    "RandomSharpness": _IMAGE,
+    "RandomShear": _IMAGE,
+    "RandomTranslation": _IMAGE,
+    "RandomZoom": _IMAGE,
+    "Resizing": _IMAGE,
+    "STFTSpectrogram": _SOUND,
+    "Solarization": _IMAGE,
+    "StringLookup": _TEXT,
+    "TFSMLayer": _FOREIGN,
+    "TextVectorization": _TEXT,
+    "TorchModuleWrapper": _FOREIGN,
+    "Wrapper": _BASE,
+}
+"""Class name -> why it has no rule, a clause that can follow the name."""

@@ -1,0 +1,160 @@
+"""The way through the house: from paths and patches to plans and reports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from patchc.compiler.compile import compile_patches
+from patchc.compiler.plan import Plan
+from patchc.errors import Diagnostic, PatchError
+from patchc.language.patch import Patch
+from patchc.results import Report
+from patchc.storage.digest import Digest
+from patchc.storage.files import InputFile
+from patchc.storage.keras_file import KerasFile, open_keras
+from patchc.storage.keras_write import write_keras
+from patchc.storage.publish import OutputFile, publishing
+from patchc.storage.stream import Progress
+from patchc.checks import Check, check_result
+
+Path = str | os.PathLike[str]
+ProgressFactory = Callable[[int], Progress]
+"""Given the number of bytes to come, makes what is told of them."""
+
+
+def no_progress(total: int) -> Progress:
+    """Progress that nobody looks at."""
+    return lambda _: None
+
+
+def plan_file(model: Path, patches: Sequence[Patch]) -> Plan:
+    """Compile patches against a model file; reads its headers.
+
+    Raises:
+        PatchError: the file is not understood, or a patch does not fit it.
+    """
+    with open_keras(model) as source:
+        return _compile(source, patches)
+
+
+def _compile(source: KerasFile, patches: Sequence[Patch]) -> Plan:
+    wanted = any(p.expect is not None and "sha256" in p.expect.values for p in patches)
+    digest = Digest(source.file, source.file.size).hex() if wanted else None
+    return compile_patches(source.document(digest), patches)
+
+
+def apply_file(
+    model: Path,
+    patches: Sequence[Patch],
+    out: Path,
+    *,
+    force: bool = False,
+    in_place: bool = False,
+    digest: bool = True,
+    progress: ProgressFactory = no_progress,
+) -> Report:
+    """Apply patches to a model file.
+
+    The result appears under its name only when it is whole and checked.
+
+    Args:
+        force: replace an existing file.
+        in_place: replace the input.
+        digest: compute SHA-256 of input and output for the report.
+
+    Raises:
+        PatchError: nothing was written.
+    """
+    _check_extension(out)
+    with open_keras(model) as source:
+        plan = _compile(source, patches)
+        place = publishing(
+            out,
+            force=force,
+            in_place_of=source.file.identity if in_place else None,
+            inputs=[source.file.identity],
+        )
+        with place as output, _digest(source.file, source.file.size, wanted=digest) as base_digest:
+            told = progress(2 * source.file.size)
+            write_keras(source, plan, output, told)
+            with _digest(output, output.size, wanted=digest) as output_digest:
+                checks = _read_back(source, plan, output, told)
+                report = Report(
+                    command="apply",
+                    plan=plan,
+                    base=_file_facts(model, base_digest),
+                    output={**_file_facts(out, output_digest), "bytes": output.size},
+                    checks=checks,
+                )
+            _refuse_failures(report)
+            _check_unchanged(source)
+    return report
+
+
+def _check_extension(out: Path) -> None:
+    if not os.fspath(out).endswith(".keras"):
+        raise PatchError(
+            Diagnostic(
+                "PC406",
+                "the output is written as a .keras file",
+                file=os.fspath(out),
+                help="give it a name that ends in .keras",
+            )
+        )
+
+
+@contextmanager
+def _digest(file: InputFile | OutputFile, size: int, *, wanted: bool) -> Iterator[Digest | None]:
+    """A digest that runs while the block does; its thread never outlives it."""
+    digest = Digest(file, size) if wanted else None
+    try:
+        yield digest
+    finally:
+        if digest is not None:
+            digest.stop()
+
+
+def _file_facts(path: Path, digest: Digest | None) -> dict[str, object]:
+    return {"path": os.fspath(path), "sha256": digest.hex() if digest is not None else None}
+
+
+def _read_back(
+    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress
+) -> tuple[Check, ...]:
+    with open_keras(output.temporary) as result:
+        return check_result(source, plan, result, progress)
+
+
+def _refuse_failures(report: Report) -> None:
+    failed = [check for check in report.checks if not check.ok]
+    if failed:
+        raise PatchError(*(check.diagnostic(str(report.output["path"])) for check in failed))
+
+
+def _check_unchanged(source: KerasFile) -> None:
+    if not source.file.unchanged():
+        message = "the model file was changed by another program meanwhile"
+        raise PatchError(
+            Diagnostic("PC408", message, file=source.file.path, help="apply the patch again")
+        )
+
+
+def verify_files(before: Path, after: Path, patches: Sequence[Patch]) -> Report:
+    """Check that a file is what patches make of another one.
+
+    Raises:
+        PatchError: a file is not understood, or a patch does not fit.
+    """
+    with open_keras(before) as source, open_keras(after) as result:
+        plan = _compile(source, patches)
+        checks = check_result(source, plan, result, no_progress(0))
+        size = {"bytes": result.file.size}
+        return Report(
+            command="verify",
+            plan=plan,
+            base={"path": os.fspath(before), "sha256": None},
+            output={"path": os.fspath(after), "sha256": None, **size},
+            checks=checks,
+        )

@@ -1,0 +1,60 @@
+"""Report: what was done, for people and machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from patchc.compiler.plan import FORMAT_VERSION, Plan
+from patchc.errors import Diagnostic
+from patchc.checks import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What `apply` or `verify` did and found.
+
+    Attributes:
+        command: `apply` or `verify`.
+        plan: what was to be done.
+        base, output: path, and sha256 and size as far as they were asked for.
+        checks: what was checked of the result.
+        ok: whether every check holds.
+    """
+
+    command: str
+    plan: Plan
+    base: Mapping[str, Any]
+    output: Mapping[str, Any]
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check holds."""
+        return all(check.ok for check in self.checks)
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Warnings of the plan, and an error for each check that does not hold."""
+        failed = [c.diagnostic(str(self.output["path"])) for c in self.checks if not c.ok]
+        return (*self.plan.warnings, *failed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON (`schemas/report.v1.schema.json`)."""
+        plan = self.plan
+        return {
+            "format_version": FORMAT_VERSION,
+            "command": self.command,
+            "ok": self.ok,
+            "base": dict(self.base),
+            "output": dict(self.output),
+            "patches": [dict(patch) for patch in plan.patches],
+            "ledger": plan.ledger.counts(),
+            "optimizer": plan.optimizer.counts(),
+            "params": dict(plan.params),
+            "inputs": [dict(end) for end in plan.inputs],
+            "outputs": [dict(end) for end in plan.outputs],
+            "checks": [check.to_dict() for check in self.checks],
+            "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
+        }

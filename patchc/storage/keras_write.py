@@ -1,0 +1,141 @@
+"""Writing the result of a plan as a `.keras` file.
+
+Weights stream from the old archive into the new one; only a weight that
+changes is held in memory, one at a time.  Where no weight changes, the whole
+member is copied as one range of bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+
+import numpy as np
+
+from patchc.arrays.dtypes import Array, ValuesError
+from patchc.arrays.produce import produce
+from patchc.compiler.plan import LedgerEntry, Plan
+from patchc.errors import Diagnostic, PatchError
+from patchc.storage.attach import find
+from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5_writer import layout
+from patchc.storage.keras_file import CONFIG, WEIGHTS, KerasFile
+from patchc.storage.keras_tree import keeps_weights, result_tree
+from patchc.storage.members import STREAMED, Member, central_directory, local_header, rewritten
+from patchc.storage.publish import OutputFile
+from patchc.storage.stream import Progress, Sink
+
+
+def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> None:
+    """Write the whole result.
+
+    Args:
+        source: the base that the plan was compiled against.
+        output: an empty file.
+        progress: told how many bytes have been written.
+    """
+    sink = Sink(output, progress)
+    if plan.is_empty:
+        sink.copy(source.file, 0, source.file.size)
+        return
+    written = [_write_member(source, plan, sink, member) for member in _members(source, plan)]
+    sink.write(central_directory(written))
+
+
+def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
+    """Members of the result with the name that each has there, in the base's order."""
+    new_names = {old: new for new, old in plan.assets.items()}
+    return [
+        (new_names.get(member.name, member.name), member)
+        for member in source.archive.members
+        if not member.name.startswith("assets/") or member.name in new_names
+    ]
+
+
+def _write_member(source: KerasFile, plan: Plan, sink: Sink, named: tuple[str, Member]) -> Member:
+    name, member = named
+    if member.name == CONFIG and plan.config != source.config:
+        return _write_bytes(sink, member, json.dumps(plan.config).encode())
+    if member.name == WEIGHTS and not keeps_weights(source, plan):
+        return _write_weights(source, plan, sink, member)
+    if name != member.name:
+        member = replace(member, name=name, raw_name=name.encode())
+    return _write_copy(source, sink, member)
+
+
+def _write_bytes(sink: Sink, member: Member, data: bytes) -> Member:
+    new = rewritten(member, len(data), zlib.crc32(data)).placed(sink.position)
+    sink.write(local_header(new))
+    sink.write(data)
+    return new
+
+
+def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
+    new = replace(member, flags=member.flags & ~STREAMED).placed(sink.position)
+    sink.write(local_header(new))
+    sink.copy(source.file, member.offset, member.compressed_size)
+    return new
+
+
+# ----------------------------------------------------------------------- weights
+
+
+def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member) -> Member:
+    """Lay the weights out anew and fill them in; the CRC is known only then."""
+    place = layout(result_tree(source, plan))
+    new = rewritten(member, place.size).placed(sink.position)
+    header_at = sink.position
+    sink.write(local_header(new))
+    sink.start_member()
+    sink.write(place.metadata)
+    entries = {entry.address: entry for entry in plan.ledger.entries}
+    for address, offset in place.offsets.items():
+        sink.pad_to(new.offset + offset)
+        _write_weight(source, sink, address, entries.get(address))
+    sink.pad_to(new.offset + place.size)
+    new = replace(new, crc=sink.crc)
+    sink.output.write_at(header_at, local_header(new))
+    return new
+
+
+def _write_weight(source: KerasFile, sink: Sink, address: str, entry: LedgerEntry | None) -> None:
+    if entry is not None and (entry.value.base is None or entry.value.growths):
+        sink.write(raw_bytes(made_values(source, entry)))
+        return
+    stored = find(source.tree, address if entry is None else str(entry.value.base))
+    assert isinstance(stored, Dataset)
+    sink.copy(source.file, source.weights.offset + (stored.offset or 0), stored.nbytes)
+
+
+def made_values(source: KerasFile, entry: LedgerEntry) -> Array:
+    """The values of a weight that is new or changed, as they are stored.
+
+    Raises:
+        PatchError: PC305 where its strategy cannot make it.
+    """
+    old = None if entry.value.base is None else stored_values(source, entry.value.base)
+    try:
+        values = produce(entry.value, entry.shape, entry.dtype, old)
+    except ValuesError as error:
+        message = f"`{entry.path}` {error}"
+        raise PatchError(
+            Diagnostic("PC305", message, file=source.file.path, help="use another `init`")
+        ) from None
+    return np.ascontiguousarray(values)
+
+
+def stored_values(source: KerasFile, address: str) -> Array:
+    """A stored weight as an array; bfloat16 stands as uint16."""
+    stored = find(source.tree, address)
+    assert isinstance(stored, Dataset)
+    dtype = np.dtype(np.uint16) if stored.dtype_name == "bfloat16" else np.dtype(stored.dtype_name)
+    values = np.empty(stored.shape, dtype)
+    if stored.nbytes:
+        source.file.read_into(raw_bytes(values), source.weights.offset + (stored.offset or 0))
+    return values
+
+
+def raw_bytes(values: Array) -> memoryview:
+    """The bytes of a contiguous array, without a copy."""
+    return values.reshape(-1).view(np.uint8).data
