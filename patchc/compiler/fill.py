@@ -14,7 +14,7 @@ from patchc.compiler.settle import seed_text
 from patchc.language.patch import Init
 from patchc.layers.base import complete
 from patchc.layers.infer import call_spec, rule_of
-from patchc.layers.silence import keeps_zero, silencing_weights
+from patchc.layers.silence import activation_name, keeps_zero, rectified_by, silencing_weights
 from patchc.model.graph import Layer, Weight
 from patchc.model.initializers import KERAS_INITIALIZERS, OWN_STRATEGIES
 from patchc.model.values import ZEROS, Strategy, Value
@@ -156,10 +156,7 @@ def fill_identity(context: Context, layers: Sequence[Layer]) -> None:
         PatchError: PC305 for a layer that has no identity.
     """
     for layer in layers:
-        rule = rule_of(layer)
-        found = None
-        if rule is not None:
-            found = rule.identity(complete(rule, layer.config), call_spec(layer.calls[0]))
+        found = _identity(layer)
         if found is None:
             context.problem(
                 "PC305",
@@ -171,6 +168,25 @@ def fill_identity(context: Context, layers: Sequence[Layer]) -> None:
             continue
         _apply(context, layer, found)
     context.raise_problems()
+
+
+def _identity(layer: Layer) -> Mapping[str, Strategy] | None:
+    """Strategies with which a layer hands its input on; None where there are none.
+
+    An activation that changes nothing the second time, such as ReLU, stands in
+    the way only where its input has not been through it yet.
+    """
+    rule = rule_of(layer)
+    if rule is None:
+        return None
+    config = complete(rule, layer.config)
+    call = call_spec(layer.calls[0])
+    found = rule.identity(config, call)
+    activation = activation_name(config.get("activation"))
+    sources = [tensor.layer for c in layer.calls for tensor in c.tensors()]
+    if found is None and all(rectified_by(source, activation) for source in sources):
+        return rule.identity({**config, "activation": "linear"}, call)
+    return found
 
 
 def fill_zero_branch(context: Context, chain: Sequence[Layer]) -> None:

@@ -11,6 +11,7 @@ stay equal.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any, ClassVar
 
 from patchc.layers.arguments import (
@@ -37,6 +38,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
+from patchc.layers.einsum import Einsum, Equation, einsum_initializer
 from patchc.layers.parts import initial, setting, tensor
 from patchc.layers.shapes import need_size
 from patchc.model.values import ONES, Strategy
@@ -77,6 +79,15 @@ _SHARED: Mapping[str, Argument] = {
 
 Sized = tuple[str, int]
 """The name of a dimension and its size."""
+
+
+def projection(strategy: Strategy, into: int, out: int) -> Strategy:
+    """The initialiser of a kernel from `into` axes to `out` axes, with the fans that follow.
+
+    Keras makes each projection an EinsumDense of such an equation.
+    """
+    read, made = ascii_lowercase[:into], ascii_lowercase[into : into + out]
+    return einsum_initializer(strategy, Einsum(Equation.of(f"{read},{read}{made}->{made}"), (), ()))
 
 
 class _HeadAttention(Rule):
@@ -144,21 +155,16 @@ class _HeadAttention(Rule):
         self, config: Config, name: str, into: Sequence[Sized], out: Sequence[Sized]
     ) -> list[WeightSpec]:
         """Kernel and bias of one projection, from the axes `into` to the axes `out`."""
-        axes_in, axes_out = tuple(n for n, _ in into), tuple(n for n, _ in out)
-        shape_in, shape_out = tuple(s for _, s in into), tuple(s for _, s in out)
-        parts = [("kernel", (*shape_in, *shape_out), (*axes_in, *axes_out))]
+        names, sizes = zip(*into, *out, strict=True)
+        start = len(into)
+        kernel = projection(initial(self, config, "kernel_initializer"), start, len(out))
+        slot = f"{self.slots[name]}/vars"
+        specs = [WeightSpec(f"{name}/kernel", f"{slot}/0", sizes, names, kernel)]
         if setting(self, config, "use_bias"):
-            parts.append(("bias", shape_out, axes_out))
-        return [
-            WeightSpec(
-                f"{name}/{weight}",
-                f"{self.slots[name]}/vars/{i}",
-                shape,
-                axis,
-                initial(self, config, f"{weight}_initializer"),
-            )
-            for i, (weight, shape, axis) in enumerate(parts)
-        ]
+            bias = initial(self, config, "bias_initializer")
+            axis = names[start:]
+            specs.append(WeightSpec(f"{name}/bias", f"{slot}/1", sizes[start:], axis, bias))
+        return specs
 
     def groups(self, config: Config) -> Sequence[str]:
         """Its own, those of the projections, and those of softmax and dropout."""

@@ -65,6 +65,20 @@ def activation_name(value: Any) -> str:
     return str(value)
 
 
+def rectified_by(layer: Layer, activation: str) -> bool:
+    """Whether a layer's output has been through an activation that is idempotent.
+
+    f(f(x)) = f(x) holds for these alone among Keras's activations.
+    """
+    if activation not in {"relu", "relu6"} or rule_of(layer) is None:
+        return False
+    if layer.class_name == "ReLU":
+        config = layer.config
+        plain = not config.get("negative_slope") and not config.get("threshold")
+        return plain and config.get("max_value") == (6.0 if activation == "relu6" else None)
+    return activation_name(layer.config.get("activation")) == activation
+
+
 def ends_in_softmax(layer: Layer) -> bool:
     """Whether what a layer puts out are probabilities over its features."""
     rule = rule_of(layer)

@@ -256,7 +256,7 @@ def names_attribute(names: Sequence[str]) -> Attribute:
 
 def _fixed_strings(strings: Sequence[str], space: bytes, flags: int) -> Attribute:
     """Padded strings; the low bits of `flags` say how they are padded."""
-    coded = [text.encode() for text in strings]
+    coded = [encode(text) for text in strings]
     terminated = int(flags & 15 == 0)
     size = max([len(text) for text in coded] + [1 - terminated]) + terminated
     padding = b" " if flags & 15 == 2 else b"\0"
@@ -278,8 +278,25 @@ def _unpadded(text: bytes, padding: int) -> bytes:
 
 
 def decode(text: bytes) -> str:
-    """Text from the file, which has to be UTF-8; raises Hdf5Error where it is not."""
+    """Text from the file; raises Hdf5Error where it is no UTF-8, or holds a NUL.
+
+    HDF5's own library ends a text at the first NUL.
+    """
     try:
-        return text.decode()
+        decoded = text.decode()
     except UnicodeDecodeError as error:
         raise Hdf5Error(f"holds text that is no valid UTF-8: {text[:40]!r}") from error
+    if "\0" in decoded:
+        raise Hdf5Error(f"holds text with a NUL in it: {text[:40]!r}")
+    return decoded
+
+
+def encode(text: str) -> bytes:
+    """UTF-8 of a text for the file; raises Hdf5Error for what `decode` would refuse."""
+    try:
+        coded = text.encode()
+    except UnicodeEncodeError as error:
+        raise Hdf5Error(f"cannot hold the text {text[:40]!r}: it is no valid Unicode") from error
+    if b"\0" in coded:
+        raise Hdf5Error(f"cannot hold the text {text[:40]!r}: it has a NUL in it")
+    return coded

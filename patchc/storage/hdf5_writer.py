@@ -16,7 +16,7 @@ from itertools import accumulate
 from math import prod
 from typing import TypeVar
 
-from patchc.storage.hdf5 import Attribute, Dataset, Group, Hdf5Error, dataspace
+from patchc.storage.hdf5 import Attribute, Dataset, Group, Hdf5Error, dataspace, encode
 
 _UNDEFINED = 0xFFFFFFFFFFFFFFFF
 _LEAF_K, _NODE_K = 4, 16
@@ -129,7 +129,7 @@ class _StringHeap:
 
     def add(self, text: str) -> bytes:
         """Keep `text`; return the reference that stands in its place."""
-        coded = _encode(text)
+        coded = encode(text)
         if not coded:
             return bytes(16)
         needed = 16 + _padded(len(coded))
@@ -162,7 +162,7 @@ def _walk(root: Group) -> Iterator[tuple[str, Group | Dataset]]:
         path, item = stack.pop()
         yield path, item
         if isinstance(item, Group):
-            names = sorted(item.members, key=_encode, reverse=True)
+            names = sorted(item.members, key=encode, reverse=True)
             stack.extend((_join(path, name), item.members[name]) for name in names)
 
 
@@ -174,13 +174,13 @@ def _coded_names(path: str, item: Group | Dataset) -> list[bytes]:
     if isinstance(item, Dataset):
         return []
     for name in item.members:
-        if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        if name in {"", ".", ".."} or "/" in name:
             raise Hdf5Error(f"cannot have a member {name!r} in /{path}")
-    return sorted(map(_encode, item.members))
+    return sorted(map(encode, item.members))
 
 
 def _children(path: str, group: Group, places: Mapping[str, _Place]) -> list[_Place]:
-    return [places[_join(path, name)] for name in sorted(group.members, key=_encode)]
+    return [places[_join(path, name)] for name in sorted(group.members, key=encode)]
 
 
 def _place_data(
@@ -236,7 +236,7 @@ def _dataset(item: Dataset, attributes: Sequence[bytes], offset: int | None) -> 
 def _attribute_messages(path: str, item: Group | Dataset, heap: _StringHeap) -> list[bytes]:
     messages = []
     for name, attribute in item.attributes.items():
-        coded = _encode(name) + b"\0"
+        coded = encode(name) + b"\0"
         kind, space = attribute.datatype.message, attribute.dataspace
         head = struct.pack("<Bx3H", 1, len(coded), len(kind), len(space))
         body = head + _pad(coded) + _pad(kind) + _pad(space) + _value(name, attribute, heap)
@@ -326,13 +326,6 @@ def _node_count(names: int) -> int:
 def _chunks(items: list[_Item], length: int) -> Iterator[list[_Item]]:
     for start in range(0, len(items), length):
         yield items[start : start + length]
-
-
-def _encode(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise Hdf5Error(f"cannot hold the text {text[:40]!r}: it is no valid Unicode") from error
 
 
 def _pad(data: bytes) -> bytes:

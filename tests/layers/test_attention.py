@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import CallSpec, Config, RuleError, Shape, TensorSpec, complete
+from tests.layers.oracle import (
     canonical,
     check_arguments,
     check_case,
@@ -18,8 +20,6 @@ from oracle import (
     make_and_call,
     rule_of,
 )
-
-from patchc.layers.base import CallSpec, Config, RuleError, Shape, TensorSpec, complete
 
 few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 HEADS = ("MultiHeadAttention", "GroupQueryAttention")
@@ -102,9 +102,7 @@ def test_group_query(config: dict[str, Any], spec: CallSpec) -> None:
     mode=st.sampled_from(["dot", "concat"]),
     spec=inputs(same_width=True),
 )
-def test_without_projections(
-    name: str, options: dict[str, Any], mode: str, spec: CallSpec
-) -> None:
+def test_without_projections(name: str, options: dict[str, Any], mode: str, spec: CallSpec) -> None:
     config = {**options, "score_mode": mode} if name == "Attention" else options
     check_case(name, config, CallSpec((list(spec.args),), spec.kwargs))
 
@@ -113,9 +111,7 @@ def test_attention_over_two_axes() -> None:
     shape = (None, 3, 4, 5)
     config = {"num_heads": 2, "key_dim": 3, "attention_axes": [1, 2]}
     assert check_case("MultiHeadAttention", config, given_to(shape, shape))
-    assert check_case(
-        "MultiHeadAttention", {**config, "attention_axes": 2}, given_to(shape, shape)
-    )
+    assert check_case("MultiHeadAttention", {**config, "attention_axes": 2}, given_to(shape, shape))
 
 
 def test_inputs_by_name() -> None:
@@ -217,7 +213,9 @@ def test_axes_are_named_for_growth() -> None:
 
 
 @pytest.mark.parametrize("value_dim", [None, 3, 5])
-@pytest.mark.parametrize(("dimension", "size"), [("num_heads", 4), ("key_dim", 7), ("value_dim", 7)])
+@pytest.mark.parametrize(
+    ("dimension", "size"), [("num_heads", 4), ("key_dim", 7), ("value_dim", 7)]
+)
 def test_only_the_dimension_that_grows_changes(
     value_dim: int | None, dimension: str, size: int
 ) -> None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.arrays.initializers import initialise
+from patchc.layers.base import Config, RuleError, complete
+from patchc.model.values import Strategy
+from tests.layers import oracle
+from tests.layers.oracle import (
     call,
     canonical,
     check_arguments,
@@ -19,10 +23,6 @@ from oracle import (
     check_saved,
     rule_of,
 )
-
-from patchc.arrays.initializers import initialise
-from patchc.layers.base import Config, RuleError, complete
-from patchc.model.values import Strategy
 
 few = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 PLAIN = ("Conv1D", "Conv2D", "Conv3D")
@@ -139,7 +139,9 @@ def test_arguments(name: str) -> None:
     check_arguments(name, minimal(name))
 
 
-@pytest.mark.parametrize("name", ["Conv1D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"])
+@pytest.mark.parametrize(
+    "name", ["Conv1D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]
+)
 def test_is_stored_where_keras_stores_it(name: str, tmp_path: Path) -> None:
     check_saved(name, minimal(name), call(shape_of(name)), tmp_path)
 
@@ -166,7 +168,10 @@ def test_axes_are_named_for_growth() -> None:
     assert axes("Conv2D") == [("", "", "input", "filters"), ("filters",)]
     assert axes("Conv2D", groups=2)[0] == ("", "", "input/groups", "filters")
     assert axes("Conv1DTranspose") == [("", "filters", "input"), ("filters",)]
-    assert axes("DepthwiseConv1D") == [("", "input", "depth_multiplier"), ("input*depth_multiplier",)]
+    assert axes("DepthwiseConv1D") == [
+        ("", "input", "depth_multiplier"),
+        ("input*depth_multiplier",),
+    ]
     assert axes("SeparableConv1D", use_bias=False) == [
         ("", "input", "depth_multiplier"),
         ("", "input*depth_multiplier", "filters"),
@@ -215,7 +220,9 @@ def test_which_features_come_out() -> None:
 
 def test_softmax_couples_filters() -> None:
     rule, spec = rule_of("Conv2D"), call(shape_of("Conv2D"))
-    assert rule.couples_features(full("Conv2D", {**minimal("Conv2D"), "activation": "softmax"}), spec)
+    assert rule.couples_features(
+        full("Conv2D", {**minimal("Conv2D"), "activation": "softmax"}), spec
+    )
     assert not rule.couples_features(full("Conv2D", minimal("Conv2D")), spec)
 
 

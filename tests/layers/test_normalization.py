@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import Config, RuleError, complete
+from tests.layers.oracle import (
     call,
     canonical,
     check_arguments,
@@ -20,8 +22,6 @@ from oracle import (
     make_and_call,
     rule_of,
 )
-
-from patchc.layers.base import Config, RuleError, complete
 
 few = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 AFFINE = ("BatchNormalization", "LayerNormalization", "GroupNormalization")
@@ -50,7 +50,9 @@ def cases(draw: st.DrawFn) -> tuple[str, dict[str, Any], Any]:
         }
     if name == "BatchNormalization":
         options["renorm"] = st.booleans()
-        options["moving_variance_initializer"] = st.sampled_from(["ones", {"constant": {"value": 4}}])
+        options["moving_variance_initializer"] = st.sampled_from(
+            ["ones", {"constant": {"value": 4}}]
+        )
     if name == "GroupNormalization":
         options["groups"] = st.sampled_from([-1, 1, 2, 3])
     if name == "Normalization":
@@ -105,15 +107,15 @@ def test_arguments(name: str) -> None:
         ("Normalization", {}),
     ],
 )
-def test_is_stored_where_keras_stores_it(
-    name: str, config: dict[str, Any], tmp_path: Path
-) -> None:
+def test_is_stored_where_keras_stores_it(name: str, config: dict[str, Any], tmp_path: Path) -> None:
     check_saved(name, config, call((None, 4, 6)), tmp_path)
 
 
 @pytest.mark.parametrize("name", ["LayerNormalization", "RMSNormalization", "GroupNormalization"])
 def test_reads_what_keras_writes_after_building(name: str) -> None:
-    layer = make_and_call(name, {"groups": -1} if name.startswith("Group") else {}, call((None, 6)))[0]
+    layer = make_and_call(
+        name, {"groups": -1} if name.startswith("Group") else {}, call((None, 6))
+    )[0]
     written = layer.get_config()
     assert written.get("axis") in ([-1], -1)
     weights = rule_of(name).weights(written, call((None, 6)))

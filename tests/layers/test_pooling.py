@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import complete
+from tests.layers.oracle import (
     call,
     canonical,
     check_arguments,
@@ -16,8 +18,6 @@ from oracle import (
     check_identity,
     rule_of,
 )
-
-from patchc.layers.base import complete
 
 few = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 LOCAL = tuple(f"{kind}Pooling{rank}D" for kind in ("Max", "Average") for rank in (1, 2, 3))

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.arrays.initializers import initialise
+from patchc.layers.base import CallSpec, Config, RuleError, TensorSpec, complete
+from tests.layers.oracle import (
     call,
     canonical,
     check_arguments,
@@ -21,9 +24,6 @@ from oracle import (
     make_and_call,
     rule_of,
 )
-
-from patchc.arrays.initializers import initialise
-from patchc.layers.base import CallSpec, Config, RuleError, TensorSpec, complete
 
 few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 LAYERS = ("SimpleRNN", "LSTM", "GRU")

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import CallSpec, Config, RuleError, TensorSpec, complete
+from tests.layers.oracle import (
     call,
     canonical,
     check_arguments,
@@ -30,8 +32,6 @@ from oracle import (
     rule_of,
     stored,
 )
-
-from patchc.layers.base import CallSpec, Config, RuleError, TensorSpec, complete
 
 few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
@@ -113,7 +113,8 @@ RECURRENT: tuple[Any, ...] = (
 @given(
     inner=st.sampled_from(RECURRENT[:2] + RECURRENT[3:]),
     flags=st.fixed_dictionaries(
-        {}, optional={key: st.booleans() for key in ("return_sequences", "return_state", "stateful")}
+        {},
+        optional={key: st.booleans() for key in ("return_sequences", "return_state", "stateful")},
     ),
     mode=st.sampled_from(["concat", "sum", "ave", "mul", None]),
     dtype=st.sampled_from(["float32", "mixed_float16"]),

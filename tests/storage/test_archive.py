@@ -14,8 +14,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hdf5_oracle import real_models
-from hostile_archives import (
+
+from patchc.errors import PatchError
+from patchc.storage.archive import Archive, read_archive
+from patchc.storage.files import open_regular
+from patchc.storage.members import (
+    Member,
+    central_directory,
+    local_header,
+    new_member,
+    rewritten,
+)
+from tests.storage.hdf5_oracle import real_models
+from tests.storage.hostile_archives import (
     BASE,
     CONFIG,
     HOSTILE,
@@ -28,17 +39,6 @@ from hostile_archives import (
     named,
     raw_deflate,
     zip64_end,
-)
-
-from patchc.errors import PatchError
-from patchc.storage.archive import Archive, read_archive
-from patchc.storage.files import open_regular
-from patchc.storage.members import (
-    Member,
-    central_directory,
-    local_header,
-    new_member,
-    rewritten,
 )
 
 

@@ -8,13 +8,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hdf5_oracle import (
-    Fill,
-    fill_with_everything,
-    made,
-    read,
-    rewritten,
-)
 
 from patchc.storage.hdf5 import (
     Dataset,
@@ -25,6 +18,13 @@ from patchc.storage.hdf5 import (
     names_attribute,
     parse_datatype,
     text_attribute,
+)
+from tests.storage.hdf5_oracle import (
+    Fill,
+    fill_with_everything,
+    made,
+    read,
+    rewritten,
 )
 
 

@@ -12,7 +12,14 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hdf5_oracle import (
+
+from patchc.storage.hdf5 import (
+    Dataset,
+    Hdf5Error,
+)
+from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.hdf5_writer import layout
+from tests.storage.hdf5_oracle import (
     NUMBERS,
     OTHERS,
     Fill,
@@ -29,13 +36,6 @@ from hdf5_oracle import (
     rewritten,
     rewritten_zeros,
 )
-
-from patchc.storage.hdf5 import (
-    Dataset,
-    Hdf5Error,
-)
-from patchc.storage.hdf5_reader import read_hdf5
-from patchc.storage.hdf5_writer import layout
 
 
 def test_reads_every_type_and_attribute_as_h5py_does() -> None:
@@ -128,6 +128,7 @@ REFUSED: dict[str, tuple[Fill, str]] = {
     "empty attribute": (lambda f: f.attrs.create("x", h5py.Empty("f4")), "'x' that has no shape"),
     "reference attribute": (lambda f: f.attrs.create("x", f.ref, dtype=h5py.ref_dtype), "'x'"),
     "bad text": (lambda f: f.attrs.create("x", b"\xff\xfe"), "'x' that holds text"),
+    "text with a NUL": (lambda f: f.attrs.create("x", np.array([b"a\0b"])), "a NUL in it"),
     "bad name": (lambda f: f.create_group(b"\xff\xfe"), "no valid UTF-8"),
 }
 

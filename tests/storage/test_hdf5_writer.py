@@ -9,17 +9,6 @@ from collections.abc import Callable
 import h5py
 import numpy as np
 import pytest
-from hdf5_oracle import (
-    assert_round_trip,
-    assert_same_as_h5py,
-    fill_with_everything,
-    layers,
-    made,
-    read,
-    rewritten,
-    rewritten_zeros,
-    without_offsets,
-)
 
 from patchc.storage.hdf5 import (
     Attribute,
@@ -32,6 +21,17 @@ from patchc.storage.hdf5 import (
     text_attribute,
 )
 from patchc.storage.hdf5_writer import layout
+from tests.storage.hdf5_oracle import (
+    assert_round_trip,
+    assert_same_as_h5py,
+    fill_with_everything,
+    layers,
+    made,
+    read,
+    rewritten,
+    rewritten_zeros,
+    without_offsets,
+)
 
 
 def test_round_trip_of_every_type_and_attribute() -> None:
@@ -103,6 +103,8 @@ def test_attributes_that_do_not_fit_are_not_written() -> None:
     wrong = Attribute(datatype("int8"), dataspace((3,)), b"xy")
     with pytest.raises(Hdf5Error, match="does not fill its shape"):
         layout(Group({}, {"x": wrong}))
+    with pytest.raises(Hdf5Error, match="a NUL in it"):
+        layout(Group({}, {"x": text_attribute("a\0b")}))
     with pytest.raises(Hdf5Error, match="no valid Unicode"):
         layout(Group({}, {"x": text_attribute("\ud800")}))
 
