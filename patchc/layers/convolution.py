@@ -10,6 +10,7 @@ group of a grouped convolution reads; filter `f` belongs to group
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from patchc.layers.arguments import (
@@ -148,8 +149,12 @@ class _Convolution(Rule):
         ]
         return with_channels(sizes, shape, channels, fmt)
 
-    def _spatial_axes(self) -> tuple[str, ...]:
-        return ("",) * self.rank
+    def _kernel(self, config: Config, *axes: tuple[str, int], by: str = "kernel") -> WeightSpec:
+        """The kernel over the spatial axes and `axes`, filled by the initialiser of `by`."""
+        names, sizes = zip(*axes, strict=True)
+        shape = (*self._get(config, "kernel_size"), *sizes)
+        strategy = initial(self, config, f"{by}_initializer")
+        return WeightSpec("kernel", "vars/0", shape, (*("",) * self.rank, *names), strategy)
 
     def _bias(self, config: Config, number: int, size: int, axis: str) -> list[WeightSpec]:
         if not self._get(config, "use_bias"):
@@ -189,13 +194,7 @@ class _Conv(_Convolution):
         if channels % groups:
             raise RuleError(f"has {groups} groups, which do not divide {channels} input channels")
         axis = "input" if groups == 1 else "input/groups"
-        kernel = WeightSpec(
-            "kernel",
-            "vars/0",
-            (*self._get(config, "kernel_size"), channels // groups, filters),
-            (*self._spatial_axes(), axis, "filters"),
-            initial(self, config, "kernel_initializer"),
-        )
+        kernel = self._kernel(config, (axis, channels // groups), ("filters", filters))
         return [kernel, *self._bias(config, 1, filters, "filters")]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
@@ -250,14 +249,8 @@ class _ConvTranspose(_Convolution):
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`kernel` and `bias`; the kernel's last two axes stand the other way round."""
         self.outputs(config, call)
-        filters = self._get(config, "filters")
-        kernel = WeightSpec(
-            "kernel",
-            "vars/0",
-            (*self._get(config, "kernel_size"), filters, known(self._inputs(config, call)[2])),
-            (*self._spatial_axes(), "filters", "input"),
-            initial(self, config, "kernel_initializer"),
-        )
+        filters, channels = self._get(config, "filters"), known(self._inputs(config, call)[2])
+        kernel = self._kernel(config, ("filters", filters), ("input", channels))
         return [kernel, *self._bias(config, 1, filters, "filters")]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
@@ -309,13 +302,8 @@ class _DepthwiseConv(_Convolution):
         self.outputs(config, call)
         channels = known(self._inputs(config, call)[2])
         multiplier = self._get(config, "depth_multiplier")
-        kernel = WeightSpec(
-            "kernel",
-            "vars/0",
-            (*self._get(config, "kernel_size"), channels, multiplier),
-            (*self._spatial_axes(), "input", "depth_multiplier"),
-            initial(self, config, "depthwise_initializer"),
-        )
+        sizes = ("input", channels), ("depth_multiplier", multiplier)
+        kernel = self._kernel(config, *sizes, by="depthwise")
         return [kernel, *self._bias(config, 1, channels * multiplier, "input*depth_multiplier")]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
@@ -362,18 +350,14 @@ class _SeparableConv(_Convolution):
         self.outputs(config, call)
         channels = known(self._inputs(config, call)[2])
         multiplier, filters = self._get(config, "depth_multiplier"), self._get(config, "filters")
-        depthwise = WeightSpec(
-            "depthwise_kernel",
-            "vars/0",
-            (*self._get(config, "kernel_size"), channels, multiplier),
-            (*self._spatial_axes(), "input", "depth_multiplier"),
-            initial(self, config, "depthwise_initializer"),
-        )
+        sizes = ("input", channels), ("depth_multiplier", multiplier)
+        kernel = self._kernel(config, *sizes, by="depthwise")
+        depthwise = replace(kernel, name="depthwise_kernel")
         pointwise = WeightSpec(
             "pointwise_kernel",
             "vars/1",
             (*(1,) * self.rank, channels * multiplier, filters),
-            (*self._spatial_axes(), "input*depth_multiplier", "filters"),
+            (*("",) * self.rank, "input*depth_multiplier", "filters"),
             initial(self, config, "pointwise_initializer"),
         )
         return [depthwise, pointwise, *self._bias(config, 2, filters, "filters")]

@@ -29,7 +29,8 @@ def need_min_rank(call: CallSpec, rank: int) -> Shape:
 
 def need_size(shape: Shape, axis: int) -> int:
     """Size of an axis, which must be known."""
-    size = shape[axis]
+    has_axis = -len(shape) <= axis < len(shape)
+    size = shape[axis] if has_axis else None
     if size is None:
         raise RuleError(f"needs an input whose axis {axis} is known, and gets {written(shape)}")
     return size
@@ -53,7 +54,10 @@ def replaced(shape: Shape, sizes: Mapping[int, int | None]) -> Shape:
 
 def input_dtype(config: Config, call: CallSpec) -> str:
     """Dtype of the first input inside the layer: floats are cast to the compute dtype."""
-    given = call.tensors()[0].dtype
+    tensors = call.tensors()
+    if not tensors:
+        raise RuleError("needs an input tensor")
+    given = tensors[0].dtype
     casts = config.get("autocast", True) and "float" in given
     return policy_of(config)[0] if casts else given
 

@@ -9,7 +9,7 @@ import pytest
 from patchc.layers.base import CallSpec, Rule, RuleError, TensorSpec, complete
 from patchc.layers.registry import all_rules, rule_by_name
 
-SERIALISED = {"module": "keras.layers", "config": {}, "registered_name": None}
+SERIALISED: dict[str, Any] = {"module": "keras.layers", "config": {}, "registered_name": None}
 JUNK: list[Any] = [None, True, -1, 0, 3, 0.5, 1e400, "x", "", [], [0], [None, "x"], {}, {"a": 1}]
 JUNK += [{"class_name": "X", "config": None}, {"class_name": 3}, [[1]], [[1, 2], [3]], 10**30]
 VALUES: dict[str, Any] = {

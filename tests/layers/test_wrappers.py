@@ -33,7 +33,7 @@ from tests.layers.oracle import (
     stored,
 )
 
-few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
 
 def full(name: str, config: dict[str, Any]) -> Config:
