@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from patchc.arrays.dtypes import Array
+from patchc.arrays.produce import old_entries
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic
 from patchc.storage.attach import OPTIMIZER, datasets, find
@@ -118,49 +120,48 @@ def _same_dataset(
 def _changed(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
     """New and grown weights hold what plan and base say, old entries bit for bit."""
     changed = [e for e in plan.ledger.entries if e.value.base is None or e.value.growths]
-    wrong = [entry.path for entry in changed if not _as_planned(base, result, entry)]
+    wrong = [entry.path for entry in changed if not _as_planned(base, plan, result, entry)]
     return _verdict(
         "new-values-as-planned", wrong, f"{len(changed) - len(wrong)} of {len(changed)}"
     )
 
 
-def _as_planned(base: KerasFile, result: KerasFile, entry: LedgerEntry) -> bool:
+def _as_planned(base: KerasFile, plan: Plan, result: KerasFile, entry: LedgerEntry) -> bool:
     if not isinstance(find(result.tree, entry.address), Dataset):
         return False
     found = stored_values(result, entry.address)
-    if found.tobytes() != made_values(base, entry).tobytes():
+    if found.tobytes() != made_values(base, plan, entry).tobytes():
         return False
     if entry.value.base is None:
         return True
-    old = stored_values(base, entry.value.base)
-    return old_entries(found, entry) == old_entries(old, entry, before=True)
+    now, before = _old_part(found, stored_values(base, entry.value.base), entry)
+    return now == before
 
 
-def old_entries(values: np.ndarray[Any, Any], entry: LedgerEntry, *, before: bool = False) -> bytes:
-    """The entries that a grown weight and its base share, in the base's order.
-
-    Args:
-        before: `values` is the base's weight.
-    """
-    maps: dict[int, Any] = {}
-    for growth in entry.value.growths:
-        previous = maps.get(growth.axis)
-        maps[growth.axis] = previous.then(growth.map) if previous else growth.map
-    for axis, change in maps.items():
-        pairs = [(new, old) for new, old in enumerate(change.indices()) if old >= 0]
-        pairs.sort(key=lambda pair: pair[1])
-        places = [old if before else new for new, old in pairs]
-        values = np.take(values, places, axis=axis)
-    return values.tobytes()
+def _old_part(values: Array, base: Array, entry: LedgerEntry) -> tuple[bytes, bytes]:
+    """The entries that a changed weight shares with its base, in both."""
+    for axis, size in enumerate(base.shape):
+        new, old = old_entries(entry.value.growths, axis, size)
+        values = np.take(values, new, axis=axis)
+        base = np.take(base, old, axis=axis)
+    return values.tobytes(), base.tobytes()
 
 
 def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
-    kept = plan.optimizer.kept
-    wrong = [a for a in kept if not _same_dataset(base, a, result, a, progress)]
-    stored = [p for p, _ in datasets(result.tree) if p.startswith(f"{OPTIMIZER}/")]
-    if set(stored) != set(kept):
-        wrong = sorted(set(stored) ^ set(kept))
-    return _verdict("optimizer-state-as-planned", wrong, f"{len(kept)} variables kept")
+    """The optimizer's variables hold what plan and base say."""
+    entries = plan.optimizer.entries
+    wrong = [
+        entry.path
+        for entry in entries
+        if not (
+            _same_dataset(base, str(entry.value.base), result, entry.address, progress)
+            if entry.fate == "kept"
+            else _as_planned(base, plan, result, entry)
+        )
+    ]
+    stored = {path for path, _ in datasets(result.tree, OPTIMIZER)}
+    wrong += sorted(stored ^ {entry.address for entry in entries})
+    return _verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
 
 
 def _other_members(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:

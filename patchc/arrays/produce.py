@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from patchc.arrays.assemble import assemble
 from patchc.arrays.bits import derive_key
 from patchc.arrays.dtypes import Array
 from patchc.arrays.initializers import initialise
-from patchc.model.values import Value
+from patchc.model.axis import NEW, AxisMap
+from patchc.model.values import Growth, Value
 
 
-def produce(value: Value, shape: tuple[int, ...], dtype: str, old: Array | None) -> Array:
+def produce(
+    value: Value,
+    shape: tuple[int, ...],
+    dtype: str,
+    old: Array | None,
+    mirrored: Array | None = None,
+) -> Array:
     """Make a weight that is not carried as it is.
 
     Args:
@@ -17,13 +26,44 @@ def produce(value: Value, shape: tuple[int, ...], dtype: str, old: Array | None)
         shape: of the result.
         dtype: Keras's name of the weight's dtype.
         old: the stored weight, where there is one.
+        mirrored: the weight that new entries are copies of, where there is one.
 
     Raises:
         ValuesError: where a strategy cannot make this shape or dtype.
     """
     key = derive_key(value.seed)
     if old is None:
+        if mirrored is not None:
+            return mirrored.copy()
         assert value.init is not None
         old = initialise(value.init, value.made or shape, dtype, key)
         key = derive_key(value.seed, "growth")  # no bits are used twice
+    if mirrored is not None:
+        return _over(mirrored, old, value.growths)
     return assemble(old, value.growths, dtype, key) if value.growths else old
+
+
+def _over(mirrored: Array, old: Array, growths: tuple[Growth, ...]) -> Array:
+    """`mirrored`, with the old entries where the growths left them."""
+    places, sources = [], []
+    for axis in range(old.ndim):
+        new, kept = old_entries(growths, axis, old.shape[axis])
+        places.append(new)
+        sources.append(kept)
+    result = mirrored.copy()
+    result[np.ix_(*places)] = old[np.ix_(*sources)]
+    return result
+
+
+def old_entries(growths: tuple[Growth, ...], axis: int, size: int) -> tuple[list[int], list[int]]:
+    """Where the surviving entries of an axis of `size` are now, and where they were.
+
+    Both in the order in which they were.
+    """
+    change = AxisMap.identity(size)
+    for growth in growths:
+        if growth.axis == axis:
+            change = change.then(growth.map)
+    pairs = [(old, new) for new, old in enumerate(change.indices()) if old != NEW]
+    pairs.sort()
+    return [new for _, new in pairs], [old for old, _ in pairs]

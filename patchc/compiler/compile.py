@@ -8,9 +8,9 @@ from typing import Any
 from patchc.compiler.context import Context
 from patchc.compiler.expectations import check_expectations
 from patchc.compiler.ledger import ledger_of, parameter_counts
-from patchc.compiler.optimizer import optimizer_change, trainable_list
+from patchc.compiler.optimizer import Trainable, optimizer_change, trainable_weights
 from patchc.compiler.outputs import output_names
-from patchc.compiler.plan import EditLabel, Plan, StorageGroup
+from patchc.compiler.plan import EditLabel, OptimizerChange, Plan, StorageGroup
 from patchc.compiler.region import Block
 from patchc.compiler.select import Match, Selecting, Selection, literal_names, named_ends, no_match
 from patchc.compiler.verbs.add_output import add_output
@@ -84,7 +84,7 @@ def compile_patches(document: Document, patches: Sequence[Patch]) -> Plan:
     assert document.root.graph is not None
     infer(document.root.graph)
     params = parameter_counts(document.root)
-    slots = trainable_list(document.root)
+    slots = trainable_weights(document.root)
     edits = [(patch, edit) for patch in patches for edit in patch.edits]
     context = _context(document, edits)
     _run(context, patches)
@@ -259,16 +259,15 @@ def _finish(
     patches: Sequence[Patch],
     edits: Sequence[tuple[Patch, Edit]],
     params: tuple[int, int],
-    slots: Any,
+    slots: Sequence[Trainable],
 ) -> Plan:
     document, root = context.document, context.root
     graph = root.graph
     assert graph is not None
     groups = addresses(root)
     ledger = ledger_of(document, groups)
-    optimizer = optimizer_change(document, slots)
-    if optimizer.dropped:
-        _warn_dropped(context, optimizer.dropped)
+    optimizer = optimizer_change(document, slots, trainable_weights(root, groups))
+    _tell_optimizer(context, optimizer)
     after = parameter_counts(root)
     return Plan(
         base=document,
@@ -298,18 +297,25 @@ def _finish(
     )
 
 
-def _warn_dropped(context: Context, count: int) -> None:
-    edit = context.edit
-    context.warnings.append(
-        Diagnostic(
+def _tell_optimizer(context: Context, change: OptimizerChange) -> None:
+    """A line for each kind of slot that changes; loud where the state is lost."""
+    kinds: dict[tuple[str, str], int] = {}
+    for entry in change.entries:
+        if entry.fate != "kept":
+            key = (entry.path.split(" of ", maxsplit=1)[0], entry.fate)
+            kinds[key] = kinds.get(key, 0) + 1
+    for (kind, fate), count in kinds.items():
+        context.log("slots", f"optimizer/{kind}", None, {fate: count})
+    if change.dropped and not change.reason:
+        context.log("slots", "optimizer", {"dropped": change.dropped}, None)
+    if change.reason:
+        text = f"the optimizer's state ({change.dropped} variables) is dropped: {change.reason}"
+        context.warn(
             "PC905",
-            f"the optimizer's state ({count} variables) is dropped: the list of trainable weights"
-            " changes, and Keras reads the state by position in it",
-            edit.span,
-            "training goes on with a fresh optimizer state",
-            severity="warning",
+            text,
+            span=context.edit.span,
+            help="training goes on with a fresh optimizer state",
         )
-    )
 
 
 def _label(patch: Patch, edit: Edit) -> EditLabel:

@@ -81,7 +81,12 @@ class LedgerEntry:
             "fate": self.fate,
             "from": value.base,
             "growths": [
-                {"axis": g.axis, "map": g.map.to_json(), "fill": g.fill.to_json()}
+                {
+                    "axis": g.axis,
+                    "map": g.map.to_json(),
+                    "fill": g.fill.to_json(),
+                    "blocks": g.blocks,
+                }
                 for g in value.growths
             ],
             "init": value.init.to_json() if value.init else None,
@@ -131,18 +136,24 @@ class OptimizerChange:
     """What becomes of the optimizer's stored variables.
 
     Args:
-        kept: addresses of variables that are carried, all or none.
-        dropped: number of variables that are not.
-        reason: why they are dropped.
+        entries: the variables of the result, in their order.
+        dropped: number of variables of the base that the result does not hold.
+        reason: why the whole state is dropped, where it is.
     """
 
-    kept: tuple[str, ...] = ()
+    entries: tuple[LedgerEntry, ...] = ()
     dropped: int = 0
     reason: str = ""
 
     def counts(self) -> dict[str, int]:
         """Totals for reports."""
-        return {"kept": len(self.kept), "grown": 0, "new": 0, "dropped": self.dropped}
+        counted = Counter(entry.fate for entry in self.entries)
+        return {
+            "kept": counted["kept"],
+            "grown": counted["grown"],
+            "new": counted["new"],
+            "dropped": self.dropped,
+        }
 
 
 @dataclass(frozen=True, slots=True)

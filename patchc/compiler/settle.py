@@ -6,6 +6,9 @@ shapes, and holds every weight against what its layer now needs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from patchc.compiler.context import Context, graphs_below, shape_text
 from patchc.compiler.outputs import follow_outputs
 from patchc.layers.base import WeightSpec
@@ -31,9 +34,21 @@ def settle(context: Context) -> None:
         _refuse_inference(context, error)
     for layer in dict.fromkeys(call.layer for call in changed):
         layer.extra.pop("build_config", None)
+        layer.config = _without_build(layer.config)
         if layer.graph is None and not layer.is_operation:
             _fit_weights(context, layer)
     follow_outputs(context)
+
+
+def _without_build(config: Any) -> Any:
+    """A configuration without what Keras noted of the shapes that inner layers were built on."""
+    if isinstance(config, Mapping):
+        changed = {key: _without_build(v) for key, v in config.items() if key != "build_config"}
+        return config if changed == config else changed
+    if isinstance(config, list):
+        changed_items = [_without_build(item) for item in config]
+        return config if changed_items == config else changed_items
+    return config
 
 
 def _tidy(context: Context, graph: Graph) -> None:

@@ -32,7 +32,7 @@ from yaml.tokens import DirectiveToken
 from patchc.errors import Diagnostic, PatchError, Source, Span
 from patchc.language.scalars import FORBIDDEN, Scalar, resolve
 
-__all__ = ["DEPTH_LIMIT", "SIZE_LIMIT", "Document", "Path", "decode", "parse"]
+__all__ = ["DEPTH_LIMIT", "SIZE_LIMIT", "VALUE_LIMIT", "Document", "Path", "decode", "parse"]
 
 Path = tuple[str | int, ...]
 """Place in the data: `("edits", 0, "select")`."""
@@ -41,6 +41,10 @@ SIZE_LIMIT = 1 << 20
 """Bytes."""
 DEPTH_LIMIT = 32
 """Mappings and lists inside each other."""
+VALUE_LIMIT = 50_000
+"""Mappings, lists and scalars all together."""
+
+_MOST_PROBLEMS = 200
 
 _MOST_CHARACTERS_REPORTED = 20
 _TUPLE = re.compile(r"\(\s*[-+]?[0-9.]+\s*(,[-+0-9.,\s]*\))?")
@@ -200,6 +204,8 @@ class _Builder:
         self._refuse_properties(event, path)
         value: Any = None
         end = event.end_mark
+        if len(self.spans) >= VALUE_LIMIT:
+            self._stop("PC006", f"more than {VALUE_LIMIT} values", event)
         if isinstance(event, CollectionStartEvent):
             if len(path) >= DEPTH_LIMIT:
                 self._stop("PC006", f"more than {DEPTH_LIMIT} levels deep", event)
@@ -313,6 +319,8 @@ class _Builder:
     def _problem(self, code: str, message: str, where: Any, hint: str | None = None) -> None:
         start, end = where.start_mark, where.end_mark
         self.problems.append(Diagnostic(code, message, self._span(start, end), hint))
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise PatchError(*self.problems)
 
     def _break(self, code: str, message: str, where: Event, path: Path, hint: str) -> None:
         self._problem(code, message, where, hint)

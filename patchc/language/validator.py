@@ -73,8 +73,8 @@ def definition(reference: str) -> Any:
 
 def failures(data: Any) -> list[Failure]:
     """Hold the data of a patch, its parameters filled in, against the schema."""
-    errors = islice(_validator().iter_errors(data), _MOST_ERRORS)
-    return _relevant([_failure(leaf) for error in errors for leaf in _leaves(error)])
+    leaves = (leaf for error in _validator().iter_errors(data) for leaf in _leaves(error))
+    return _relevant([_failure(leaf) for leaf in islice(leaves, _MOST_ERRORS)])
 
 
 def _failure(error: ValidationError) -> Failure:

@@ -40,7 +40,7 @@ from patchc.layers.objects import (
     refuse_activation_objects,
 )
 from patchc.layers.parts import Child, child, initial, numbered, setting, with_config
-from patchc.layers.shapes import need_size
+from patchc.layers.shapes import need_min_rank, need_size
 from patchc.model.values import ONES, Strategy
 
 YES = Argument(boolean, True)
@@ -137,7 +137,9 @@ class Cell(Rule):
         """`kernel` (input, gates), `recurrent_kernel` (units, gates), `bias`."""
         refuse_quantised(config)
         refuse_activation_objects(*(config.get(key) for key in ACTIVATION_KEYS))
-        specs = kernels(self, config, (), need_size(call.shape, -1), ("units", self.wide))
+        specs = kernels(
+            self, config, (), need_size(need_min_rank(call, 2), -1), ("units", self.wide)
+        )
         if setting(self, config, "use_bias"):
             shape, axes, strategy = self.bias(config, specs[0].shape[-1])
             specs.append(WeightSpec("bias", "vars/2", shape, axes, strategy))
@@ -154,7 +156,8 @@ class Cell(Rule):
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output of the step, then its states."""
         sizes = [self.output_size(config), *self.state_sizes(config)]
-        return tuple((call.shape[0], size) for size in sizes)
+        batch = need_min_rank(call, 2)[0]
+        return tuple((batch, size) for size in sizes)
 
 
 class SimpleRNNCell(Cell):
@@ -233,7 +236,7 @@ class StackedRNNCells(Cell):
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """Those of each cell; a cell reads what the one before puts out."""
-        shape = call.shape
+        shape = need_min_rank(call, 2)
         specs: list[WeightSpec] = []
         for index, (group, inner, rule) in enumerate(self.cells(config)):
             made = inner.weights(CallSpec((TensorSpec(shape),)), group)

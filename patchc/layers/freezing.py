@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from patchc.layers.infer import rule_of
+from patchc.layers.registry import rule_by_name
 from patchc.model.graph import Layer, walk
 
 
@@ -19,10 +20,14 @@ def trains(layer: Layer, root: Layer) -> bool:
         return False
     if layer.graph is not None:
         return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
+    return not freezable(layer) or any(_leaf_flags(layer.config))
+
+
+def freezable(layer: Layer) -> bool:
+    """Whether Keras loads a layer as frozen where the file says so."""
     rule = rule_of(layer)
-    if rule is not None and not rule.freezable:
-        return True
-    return any(_leaf_flags(layer.config))
+    inside = (rule_by_name(str(item["class_name"])) for item in _all_layers(layer.config))
+    return not any(found is not None and not found.freezable for found in (rule, *inside))
 
 
 def with_flag(config: Mapping[str, Any], *, trainable: bool) -> dict[str, Any]:
@@ -49,6 +54,14 @@ def _leaf_flags(config: Mapping[str, Any]) -> Iterator[bool]:
         yield bool(config.get("trainable", True))
     for layer in inner:
         yield from _leaf_flags(layer["config"])
+
+
+def _all_layers(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Layers inside a layer, at any depth."""
+    for value in config.values():
+        for layer in _layers_in(value):
+            yield layer
+            yield from _all_layers(layer["config"])
 
 
 def _layers_in(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -107,7 +107,7 @@ def child(value: Any, what: str, name: str | None = None) -> Child:
 
     Args:
         value: the serialised layer.
-        what: how messages call it: `wraps`, `has the cell`.
+        what: how messages begin: `wraps`, `has as its cell`.
         name: for a layer that has none; left out: its class in snake_case.
 
     Raises:

@@ -196,7 +196,8 @@ class RNN(Containing, _OfCell):
 
     def inner_call(self, call: CallSpec) -> CallSpec:
         """One step."""
-        return CallSpec((TensorSpec((call.shape[0], *call.shape[2:])),))
+        batch, _, *rest = need_rank(call, self.rank)
+        return CallSpec((TensorSpec((batch, *rest)),))
 
     def resized(self, config: Config, dimension: str, size: int) -> Mapping[str, Any]:
         """The cell, or the list of cells, with the other size."""

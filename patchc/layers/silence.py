@@ -10,7 +10,27 @@ from patchc.layers.infer import rule_of
 from patchc.model.graph import Layer
 
 ZERO_AT_ZERO = frozenset(
-    ["linear", "relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "tanh", "softsign", "hard_tanh", "hard_silu", "hard_swish", "mish", "soft_shrink", "hard_shrink", "tanh_shrink"]
+    [
+        "linear",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+        "silu",
+        "swish",
+        "tanh",
+        "softsign",
+        "hard_tanh",
+        "hard_silu",
+        "hard_swish",
+        "mish",
+        "soft_shrink",
+        "hard_shrink",
+        "tanh_shrink",
+    ]
 )
 """Activations of `keras.activations` with f(0) = 0."""
 

@@ -208,6 +208,8 @@ def _check_directions(forward: Child, backward: Child) -> None:
     for key in _COMMON_FLAGS:
         if _flag(forward, key) != _flag(backward, key):
             raise RuleError(f"has two layers with another `{key}`")
+    if _flag(forward, "stateful") and _flag(forward, "return_state"):
+        raise RuleError("is stateful and returns its states, which Keras cannot call")
 
 
 def _flag(inner: Child, key: str) -> bool:

@@ -14,6 +14,10 @@ from patchc.model.initializers import snake_case
 from patchc.model.order import keras_order
 
 
+_PYTHON_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
+"""Classes that Keras exports under another name: groups are called after the class itself."""
+
+
 def addresses(root: Layer) -> dict[Layer, str]:
     """Storage group of the root (""), and of every layer below it.
 
@@ -32,7 +36,7 @@ def _number(graph: Graph, prefix: str, found: dict[Layer, str]) -> None:
     for layer in keras_order(graph):
         if layer.is_operation or (layer.is_input and graph.sequential):
             continue
-        name = snake_case(layer.class_name)
+        name = snake_case(_PYTHON_NAMES.get(layer.class_name, layer.class_name))
         group = f"{prefix}{name}_{seen[name]}" if seen[name] else f"{prefix}{name}"
         seen[name] += 1
         stored = layer.alias_of or layer

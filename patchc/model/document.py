@@ -41,7 +41,7 @@ class Document:
         root: the model; the compiler edits it, so every use needs its own.
         path: the file, or `<model>`.
         weights: every stored weight by address.
-        optimizer: addresses of the optimizer's variables, in their order.
+        optimizer: the optimizer's variables, in their order.
         assets: names of the archive's members that belong to layers.
         fingerprint: size and CRC-32 of the stored weights.
         digest: SHA-256 of the whole file, where it was asked for.
@@ -51,7 +51,7 @@ class Document:
     root: Layer
     path: str
     weights: Mapping[str, StoredWeight]
-    optimizer: tuple[str, ...] = ()
+    optimizer: tuple[StoredWeight, ...] = ()
     assets: tuple[str, ...] = ()
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     digest: str | None = None

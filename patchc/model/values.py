@@ -65,6 +65,8 @@ class Value:
         made: the shape at which it is made, where growths follow.
         replaces: address of the base weight whose place a made weight takes.
         copied: the base weight is kept elsewhere too; this is its copy.
+        mirror: address in the result of a weight that new entries are copies
+            of; so start the averages that an optimizer keeps of a weight.
         seed: text that new values are derived from; the same text always
             gives the same values.
     """
@@ -75,4 +77,5 @@ class Value:
     made: tuple[int, ...] | None = None
     replaces: str | None = None
     copied: bool = False
+    mirror: str | None = None
     seed: str = ""

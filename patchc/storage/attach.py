@@ -28,11 +28,11 @@ class Attached:
 
     Args:
         weights: every stored weight of a layer, by address.
-        optimizer: addresses of the optimizer's variables, in their order.
+        optimizer: the optimizer's variables, in their order.
     """
 
     weights: dict[str, StoredWeight] = field(default_factory=dict)
-    optimizer: tuple[str, ...] = ()
+    optimizer: tuple[StoredWeight, ...] = ()
 
 
 def attach_weights(root: Layer, tree: Group, path: str) -> Attached:
@@ -57,8 +57,11 @@ def attach_weights(root: Layer, tree: Group, path: str) -> Attached:
             _check_name(layer, node, path)
             _attach(attached, layer, group, dict(_own(node, layer)))
     _attach_rest(attached, root, tree, taken)
-    state = [address for address, _ in datasets(tree) if address.startswith(f"{OPTIMIZER}/")]
-    attached.optimizer = tuple(sorted(state, key=_numeric))
+    state = dict(datasets(tree, OPTIMIZER))
+    attached.optimizer = tuple(
+        StoredWeight(address, OPTIMIZER, address, state[address].shape, state[address].dtype_name)
+        for address in sorted(state, key=_numeric)
+    )
     _mark_operations(root)
     return attached
 
@@ -182,9 +185,10 @@ def find(tree: Group, path: str) -> Group | Dataset | None:
     return node
 
 
-def datasets(tree: Group) -> Iterator[tuple[str, Dataset]]:
-    """Every dataset with its path, in the order of the file."""
-    pending: list[tuple[str, Group | Dataset]] = [("", tree)]
+def datasets(tree: Group, below: str = "") -> Iterator[tuple[str, Dataset]]:
+    """Every dataset below a path, with its whole path, in the order of the file."""
+    start = find(tree, below)
+    pending: list[tuple[str, Group | Dataset]] = [(below, start)] if start is not None else []
     while pending:
         path, node = pending.pop()
         if isinstance(node, Dataset):

@@ -15,7 +15,8 @@ _NAME = "name"
 def keeps_weights(source: KerasFile, plan: Plan) -> bool:
     """Whether the weights of the result are those of the base, in the same places."""
     carried = all(
-        entry.fate == "kept" and entry.address == entry.value.base for entry in plan.ledger.entries
+        entry.fate == "kept" and entry.address == entry.value.base
+        for entry in (*plan.ledger.entries, *plan.optimizer.entries)
     )
     return carried and result_tree(source, plan) == source.tree
 
@@ -31,9 +32,20 @@ def result_tree(source: KerasFile, plan: Plan) -> Group:
         _place(tree, group.path, Group({}, attributes))
     for entry in plan.ledger.entries:
         _place(tree, entry.address, _dataset(source, entry))
-    if not plan.optimizer.dropped and OPTIMIZER in source.tree.members:
-        tree.members[OPTIMIZER] = source.tree.members[OPTIMIZER]
+    if plan.optimizer.entries:
+        tree.members[OPTIMIZER] = _bare(source.tree.members[OPTIMIZER])
+    for entry in plan.optimizer.entries:
+        _place(tree, entry.address, _dataset(source, entry))
     return tree
+
+
+def _bare(node: Group | Dataset) -> Group:
+    """The groups below a group, with their attributes and without datasets."""
+    assert isinstance(node, Group)
+    inner: dict[str, Group | Dataset] = {
+        name: _bare(item) for name, item in node.members.items() if isinstance(item, Group)
+    }
+    return Group(inner, dict(node.attributes))
 
 
 def _attributes(source: KerasFile, path: str | None) -> Mapping[str, Attribute]:

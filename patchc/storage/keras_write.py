@@ -89,40 +89,50 @@ def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member) ->
     sink.write(local_header(new))
     sink.start_member()
     sink.write(place.metadata)
-    entries = {entry.address: entry for entry in plan.ledger.entries}
+    entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
     for address, offset in place.offsets.items():
         sink.pad_to(new.offset + offset)
-        _write_weight(source, sink, address, entries.get(address))
+        _write_weight(source, plan, sink, entries[address])
     sink.pad_to(new.offset + place.size)
     new = replace(new, crc=sink.crc)
     sink.output.write_at(header_at, local_header(new))
     return new
 
 
-def _write_weight(source: KerasFile, sink: Sink, address: str, entry: LedgerEntry | None) -> None:
-    if entry is not None and (entry.value.base is None or entry.value.growths):
-        sink.write(raw_bytes(made_values(source, entry)))
+def _write_weight(source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry) -> None:
+    if entry.value.base is None or entry.value.growths:
+        sink.write(raw_bytes(made_values(source, plan, entry)))
         return
-    stored = find(source.tree, address if entry is None else str(entry.value.base))
+    stored = find(source.tree, entry.value.base)
     assert isinstance(stored, Dataset)
     sink.copy(source.file, source.weights.offset + (stored.offset or 0), stored.nbytes)
 
 
-def made_values(source: KerasFile, entry: LedgerEntry) -> Array:
-    """The values of a weight that is new or changed, as they are stored.
+def made_values(source: KerasFile, plan: Plan, entry: LedgerEntry) -> Array:
+    """The values of a weight or slot that is new or changed, as they are stored.
 
     Raises:
         PatchError: PC305 where its strategy cannot make it.
     """
-    old = None if entry.value.base is None else stored_values(source, entry.value.base)
+    value = entry.value
+    old = None if value.base is None else stored_values(source, value.base)
+    mirrored = None if value.mirror is None else _result_values(source, plan, value.mirror)
     try:
-        values = produce(entry.value, entry.shape, entry.dtype, old)
+        values = produce(value, entry.shape, entry.dtype, old, mirrored)
     except ValuesError as error:
         message = f"`{entry.path}` {error}"
         raise PatchError(
             Diagnostic("PC305", message, file=source.file.path, help="use another `init`")
         ) from None
     return np.ascontiguousarray(values)
+
+
+def _result_values(source: KerasFile, plan: Plan, address: str) -> Array:
+    """A weight of the result, from the base and the plan."""
+    entry = next(entry for entry in plan.ledger.entries if entry.address == address)
+    if entry.value.base is not None and not entry.value.growths:
+        return stored_values(source, entry.value.base)
+    return made_values(source, plan, entry)
 
 
 def stored_values(source: KerasFile, address: str) -> Array:

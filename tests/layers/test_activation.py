@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import complete
+from patchc.layers.objects import ACTIVATIONS
+from tests.layers.oracle import (
     call,
     canonical,
     check_arguments,
@@ -19,9 +22,6 @@ from oracle import (
     check_saved,
     rule_of,
 )
-
-from patchc.layers.base import complete
-from patchc.layers.objects import ACTIVATIONS
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 5)

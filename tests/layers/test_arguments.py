@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from oracle import keras, rule_of
 
 from patchc.layers import arguments as kinds
 from patchc.layers.arguments import check_config, layer
 from patchc.layers.base import RuleError, complete, policy_of, quantisation_of
 from patchc.layers.registry import all_rules
+from tests.layers.oracle import keras, rule_of
 
 ACCEPTED: list[tuple[Any, Any, Any]] = [
     (kinds.positive_int, 3, 3),

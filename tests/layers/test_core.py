@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import CallSpec, RuleError, TensorSpec, complete
+from tests.layers.oracle import (
     REFUSALS,
     call,
     canonical,
@@ -22,8 +24,6 @@ from oracle import (
     make,
     rule_of,
 )
-
-from patchc.layers.base import CallSpec, RuleError, TensorSpec, complete
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 5)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import call, canonical, check_arguments, check_case, check_saved, rule_of
 
 from patchc.layers.base import complete
+from tests.layers.oracle import call, canonical, check_arguments, check_case, check_saved, rule_of
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 sizes = st.integers(1, 5)

@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import call, check_arguments, check_case, check_elementwise, check_feature, check_saved
 
 from patchc.layers.base import CallSpec, Shape, TensorSpec
+from tests.layers.oracle import (
+    call,
+    check_arguments,
+    check_case,
+    check_elementwise,
+    check_feature,
+    check_saved,
+)
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 ELEMENTWISE = ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")

@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from oracle import keras
 
 from patchc.layers.base import REQUIRED, RuleError
 from patchc.layers.objects import (
@@ -23,6 +22,7 @@ from patchc.layers.objects import (
 )
 from patchc.model.initializers import snake_case
 from patchc.model.values import Strategy
+from tests.layers.oracle import keras
 
 TABLES = [
     ("regularizers", "Regularizer", REGULARIZERS, regularizer),

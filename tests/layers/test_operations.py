@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import REFUSALS, call, keras, symbolic
 
 from patchc.layers.base import CallSpec, RuleError, Shape, TensorSpec
 from patchc.layers.operations import OperationRule, all_operations, operation_rule
+from tests.layers.oracle import REFUSALS, call, keras, symbolic
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
-NEEDED = {"Clip": (-0.5, 0.5), "Threshold": (0.1, 0.0)}
+NEEDED: dict[str, Any] = {"Clip": (-0.5, 0.5), "Threshold": (0.1, 0.0)}
 OPERATIONS = [pytest.param(module, rule, id=rule.class_name) for module, rule in all_operations()]
 sizes = st.sampled_from([None, 1, 2, 3])
 shapes = st.lists(sizes, max_size=3).map(tuple)
 
 
-def keras_operation(module: str, name: str) -> object:
+def keras_operation(module: str, name: str) -> Any:
     return getattr(import_module(module), name)(*NEEDED.get(name, ()))
 
 
@@ -28,14 +29,14 @@ def keras_operation(module: str, name: str) -> object:
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_shape_and_dtype(module: str, rule: OperationRule, dtype: str) -> None:
     operands = [TensorSpec((None, 2, 3), dtype), TensorSpec((2, 1), dtype)][: rule.operands]
-    output = keras_operation(module, rule.class_name)(*symbolic(operands))  # type: ignore[operator]  # of Keras
+    output = keras_operation(module, rule.class_name)(*symbolic(operands))
     assert rule.outputs({}, CallSpec(tuple(operands))) == [TensorSpec(output.shape, output.dtype)]
 
 
 @pytest.mark.parametrize(("module", "rule"), OPERATIONS)
 def test_elementwise(module: str, rule: OperationRule) -> None:
     assert rule.elementwise
-    operation = getattr(import_module(module), rule.class_name)(*NEEDED.get(rule.class_name, ()))
+    operation = keras_operation(module, rule.class_name)
     rng = np.random.default_rng(1)
     operands = [rng.uniform(0.1, 0.9, (2, 3)).astype("float32") for _ in range(rule.operands)]
     before = keras.ops.convert_to_numpy(operation(*operands))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oracle import call, check_arguments, check_case, check_elementwise, check_feature
+from tests.layers.oracle import call, check_arguments, check_case, check_elementwise, check_feature
 
 
 def test_rescaling() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from oracle import keras
 
 from patchc.layers.opaque import OPAQUE
 from patchc.layers.registry import (
@@ -20,6 +19,7 @@ from patchc.layers.registry import (
     rule_by_name,
     rule_for,
 )
+from tests.layers.oracle import keras
 
 
 def exported() -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from tests.layers.oracle import (
     call,
     check_arguments,
     check_case,

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import (
+
+from patchc.layers.base import Shape
+from tests.layers.oracle import (
     call,
     check_arguments,
     check_case,
@@ -16,8 +18,6 @@ from oracle import (
     check_identity,
     check_saved,
 )
-
-from patchc.layers.base import Shape
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 sizes = st.sampled_from([None, 1, 2, 3, 6])

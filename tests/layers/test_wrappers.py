@@ -33,7 +33,7 @@ from tests.layers.oracle import (
     stored,
 )
 
-few = settings(max_examples=300, deadline=None, derandomize=True, database=None)
+few = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 
 def full(name: str, config: dict[str, Any]) -> Config:
@@ -126,6 +126,11 @@ def test_bidirectional(
     [(name, config)] = inner.items()
     whole = {"layer": {name: {**config, **flags}}, "merge_mode": mode, "dtype": dtype}
     check_case("Bidirectional", whole, call((batch, 4, 3)))
+
+
+def test_bidirectional_with_states_both_kept_and_returned_is_refused() -> None:
+    inner = {"LSTM": {"units": 3, "stateful": True, "return_state": True}}
+    assert not check_case("Bidirectional", {"layer": inner}, call((2, 4, 3)))
 
 
 def test_bidirectional_convolution() -> None:

@@ -8,8 +8,7 @@ from patchc.compiler.context import Context
 from patchc.compiler.region import Block
 from patchc.compiler.select import Match
 from patchc.language.patch import Freeze
-from patchc.layers.freezing import trains, with_flag
-from patchc.layers.infer import rule_of
+from patchc.layers.freezing import freezable, trains, with_flag
 from patchc.model.graph import Layer, walk
 
 _NORMALISATION = "BatchNormalization"
@@ -91,7 +90,7 @@ def _lint(context: Context, verb: Freeze, leaves: Sequence[Layer]) -> None:
             span=context.edit.select.span,
             help="add `not: {class: BatchNormalization}` to keep them as they are",
         )
-    stubborn = [x for x in leaves if (rule := rule_of(x)) is not None and not rule.freezable]
+    stubborn = [layer for layer in leaves if not freezable(layer)]
     if verb.frozen and stubborn:
         context.warn(
             "PC904",
