@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from patchc.checks import Check
 from patchc.compiler.plan import FORMAT_VERSION, Plan
 from patchc.errors import Diagnostic
-from patchc.checks import Check
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Report:
             "ok": self.ok,
             "base": dict(self.base),
             "output": dict(self.output),
-            "patches": [dict(patch) for patch in plan.patches],
+            "patches": [{"id": patch.id, "sha256": patch.sha256} for patch in plan.patches],
             "ledger": plan.ledger.counts(),
             "optimizer": plan.optimizer.counts(),
             "params": dict(plan.params),

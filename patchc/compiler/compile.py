@@ -8,11 +8,24 @@ from typing import Any
 from patchc.compiler.context import Context
 from patchc.compiler.expectations import check_expectations
 from patchc.compiler.ledger import ledger_of, parameter_counts
-from patchc.compiler.optimizer import Trainable, optimizer_change, trainable_weights
+from patchc.compiler.optimizer import (
+    Training,
+    optimizer_change,
+    stored_optimizer,
+    trainable_weights,
+)
 from patchc.compiler.outputs import output_names
-from patchc.compiler.plan import EditLabel, OptimizerChange, Plan, StorageGroup
+from patchc.compiler.plan import (
+    EditLabel,
+    OptimizerChange,
+    Outline,
+    PatchLabel,
+    Plan,
+    StorageGroup,
+)
 from patchc.compiler.region import Block
 from patchc.compiler.select import Match, Selecting, Selection, literal_names, named_ends, no_match
+from patchc.compiler.training import change_training
 from patchc.compiler.verbs.add_output import add_output
 from patchc.compiler.verbs.expand import expand
 from patchc.compiler.verbs.freeze import freeze
@@ -43,6 +56,7 @@ from patchc.language.patch import (
     Verb,
 )
 from patchc.layers.infer import infer
+from patchc.layers.optimizers import couples_entries
 from patchc.model.addresses import addresses
 from patchc.model.config import write_config
 from patchc.model.document import Document, structure_hash
@@ -83,12 +97,13 @@ def compile_patches(document: Document, patches: Sequence[Patch]) -> Plan:
     _check_model(document)
     assert document.root.graph is not None
     infer(document.root.graph)
+    before = Outline(_classes(document.root), _ends(document.root.graph.outputs))
     params = parameter_counts(document.root)
-    slots = trainable_weights(document.root)
+    training = Training(stored_optimizer(document.root), trainable_weights(document.root))
     edits = [(patch, edit) for patch in patches for edit in patch.edits]
     context = _context(document, edits)
     _run(context, patches)
-    return _finish(context, patches, edits, params, slots)
+    return _finish(context, patches, edits, before, params, training)
 
 
 def _check_available(patches: Sequence[Patch]) -> None:
@@ -98,7 +113,6 @@ def _check_available(patches: Sequence[Patch]) -> None:
         for patch in patches
         for key, given, way in (
             ("requires", patch.requires, "leave it out; the order of patches is yours to keep"),
-            ("compile", patch.compile, "leave it out, and compile the result in Python"),
             ("verify", patch.verify, "leave it out; the checks of kept weights always run"),
         )
         if given
@@ -157,6 +171,8 @@ def _run(context: Context, patches: Sequence[Patch]) -> None:
                 found += error.diagnostics
                 context.problems.clear()
             context.edit_number += 1
+        if not found:
+            change_training(context)
     if found:
         raise PatchError(*found)
 
@@ -258,20 +274,24 @@ def _finish(
     context: Context,
     patches: Sequence[Patch],
     edits: Sequence[tuple[Patch, Edit]],
+    before: Outline,
     params: tuple[int, int],
-    slots: Sequence[Trainable],
+    training: Training,
 ) -> Plan:
     document, root = context.document, context.root
     graph = root.graph
     assert graph is not None
     groups = addresses(root)
     ledger = ledger_of(document, groups)
-    optimizer = optimizer_change(document, slots, trainable_weights(root, groups))
+    after_training = Training(stored_optimizer(root), trainable_weights(root, groups))
+    optimizer = optimizer_change(document.optimizer, training, after_training)
     _tell_optimizer(context, optimizer)
+    _warn_coupled(context, after_training, optimizer)
     after = parameter_counts(root)
     return Plan(
         base=document,
-        patches=tuple({"id": p.id, "sha256": p.sha256} for p in patches),
+        before=before,
+        patches=tuple(PatchLabel(p.id, p.sha256, p.source.name, p.description) for p in patches),
         edits=tuple(_label(patch, edit) for patch, edit in edits),
         operations=tuple(context.operations),
         ledger=ledger,
@@ -285,6 +305,7 @@ def _finish(
             "trainable_before": params[1],
             "trainable_after": after[1],
         },
+        layers=_classes(root),
         inputs=_ends(graph.inputs),
         outputs=_ends(graph.outputs),
         structure=structure_hash(root),
@@ -315,6 +336,19 @@ def _tell_optimizer(context: Context, change: OptimizerChange) -> None:
             text,
             span=context.edit.span,
             help="training goes on with a fresh optimizer state",
+        )
+
+
+def _warn_coupled(context: Context, training: Training, change: OptimizerChange) -> None:
+    """Where one entry's step depends on all others, training goes on, but not exactly."""
+    coupling = couples_entries(training.optimizer)
+    if coupling and any(entry.fate in {"grown", "new"} for entry in change.entries):
+        context.warn(
+            "PC908",
+            f"{coupling} couples the entries of a weight: the next steps of old"
+            " entries will differ a little, as new ones take part",
+            span=context.edit.span,
+            help="nothing to do; the stored state is kept",
         )
 
 
@@ -351,6 +385,10 @@ def _assets(document: Document, groups: Mapping[Layer, str]) -> dict[str, str]:
         if prefix is not None:
             found[moved[prefix] + name.removeprefix(prefix)] = name
     return found
+
+
+def _classes(root: Layer) -> dict[str, str]:
+    return {layer.path: layer.class_name for layer in walk(root)}
 
 
 def _ends(structure: Any) -> tuple[dict[str, Any], ...]:

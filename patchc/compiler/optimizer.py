@@ -17,15 +17,17 @@ from typing import Any
 from patchc.compiler.plan import LedgerEntry, OptimizerChange
 from patchc.layers.freezing import trains
 from patchc.layers.optimizers import (
+    COUNTERS,
     Slot,
     Trained,
     Variable,
     layout,
     own_count,
+    own_start,
     slot_axes,
     slot_shape,
 )
-from patchc.model.document import Document, StoredWeight
+from patchc.model.document import StoredWeight
 from patchc.model.graph import Layer, Weight, walk
 from patchc.model.values import Growth, Value
 
@@ -80,40 +82,81 @@ def _trainable(layer: Layer, weight: Weight, groups: Mapping[Layer, str]) -> Tra
     )
 
 
+def stored_optimizer(root: Layer) -> Mapping[str, Any]:
+    """The optimizer's serialised configuration; {} where there is none."""
+    found = (root.extra.get("compile_config") or {}).get("optimizer")
+    return found if isinstance(found, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What an optimizer's state is laid out for.
+
+    Args:
+        optimizer: its serialised configuration.
+        weights: the trainable weights.
+    """
+
+    optimizer: Mapping[str, Any]
+    weights: Sequence[Trainable]
+
+    @property
+    def trained(self) -> list[Trained]:
+        """The weights as the layout of an optimizer sees them."""
+        return [weight.trained for weight in self.weights]
+
+
 def optimizer_change(
-    document: Document, before: Sequence[Trainable], after: Sequence[Trainable]
+    stored: Sequence[StoredWeight], before: Training, after: Training
 ) -> OptimizerChange:
     """Carry the stored state over to the edited model, or say why that cannot be.
 
     Args:
-        before, after: the trainable weights of base and result.
+        stored: the optimizer's variables in the base.
     """
-    stored = document.optimizer
-    optimizer = (document.root.extra.get("compile_config") or {}).get("optimizer")
     if not stored:
         return OptimizerChange()
-    same = [(t.value, t.shape) for t in before] == [(t.value, t.shape) for t in after]
-    config = optimizer if isinstance(optimizer, Mapping) else {}
-    if same or len(stored) == own_count(config):
+    old, new = ([(t.value, t.shape) for t in side.weights] for side in (before, after))
+    same = old == new and before.optimizer == after.optimizer
+    if same:
         return OptimizerChange(entries=tuple(_kept(variable) for variable in stored))
+    if before.optimizer.get("class_name") != after.optimizer.get("class_name"):
+        return _fresh(stored, after)
+    unbuilt = len(stored) == own_count(before.optimizer)
+    none = Training(before.optimizer, []), Training(after.optimizer, [])
+    sides = none if unbuilt else (before, after)
+    return _carried(stored, *sides)
+
+
+def _carried(stored: Sequence[StoredWeight], before: Training, after: Training) -> OptimizerChange:
     entries: list[LedgerEntry] = []
-    for prefix, part in _groups(config):
+    parts = zip(_groups(before), _groups(after), strict=True)
+    for (prefix, part), (_, new_part) in parts:
         held = [v for v in stored if v.address.rpartition("/")[0] == f"{_ROOT}{prefix}vars"]
-        variables = layout(part, [t.trained for t in before])
-        if held and (variables is None or not _fits(held, variables, before)):
-            return OptimizerChange(dropped=len(stored), reason=_reason(part, variables))
+        variables = layout(part.optimizer, part.trained)
+        if held and (variables is None or not _fits(held, variables, part.weights)):
+            reason = _reason(part.optimizer, variables)
+            return OptimizerChange(dropped=len(stored), reason=reason)
         if held:
-            entries += _carry(prefix, held, part, before, after)
-    used = {entry.value.base for entry in entries}
+            entries += _carry(prefix, held, part, new_part)
+    used = {entry.value.base for entry in entries} | {e.value.replaces for e in entries}
     return OptimizerChange(tuple(entries), sum(v.address not in used for v in stored))
 
 
-def _groups(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _fresh(stored: Sequence[StoredWeight], after: Training) -> OptimizerChange:
+    """Another optimizer takes over: its state begins anew."""
+    entries: list[LedgerEntry] = []
+    for prefix, part in _groups(after):
+        entries += _carry(prefix, [], Training({}, []), part)
+    return OptimizerChange(tuple(entries), len(stored))
+
+
+def _groups(training: Training) -> Iterator[tuple[str, Training]]:
     """The groups in which Keras writes variables: an inner optimizer's stand twice."""
-    yield "", config
-    inner = (config.get("config") or {}).get("inner_optimizer")
+    yield "", training
+    inner = (training.optimizer.get("config") or {}).get("inner_optimizer")
     if isinstance(inner, Mapping):
-        yield "inner_optimizer/", inner
+        yield "inner_optimizer/", Training(inner, training.weights)
 
 
 def _reason(config: Mapping[str, Any], variables: object) -> str:
@@ -142,36 +185,54 @@ def _shape(variable: Variable, weights: Sequence[Trainable]) -> tuple[int, ...]:
 
 
 def _carry(
-    prefix: str,
-    stored: Sequence[StoredWeight],
-    config: Mapping[str, Any],
-    before: Sequence[Trainable],
-    after: Sequence[Trainable],
+    prefix: str, stored: Sequence[StoredWeight], before: Training, after: Training
 ) -> Iterator[LedgerEntry]:
     """The variables of one group of the result, one by one."""
-    keys = (key for key, _ in _keyed(config, before))
+    keys = (key for key, _ in _keyed(before))
     held = dict(zip(keys, stored, strict=True))
-    for number, (key, variable) in enumerate(_keyed(config, after)):
+    for number, (key, variable) in enumerate(_keyed(after)):
         address = f"{_ROOT}{prefix}vars/{number}"
         if variable.slot is None or variable.weight is None:
-            yield replace(_kept(held[key]), address=address)
+            yield _own_entry(address, variable, held.get(key), before, after)
             continue
-        weight = after[variable.weight]
+        weight = after.weights[variable.weight]
         old = held.get(key) if weight.origin is not None else None
         yield _slot_entry(address, variable.slot, weight, old)
 
 
-def _keyed(
-    config: Mapping[str, Any], weights: Sequence[Trainable]
-) -> Iterator[tuple[_Key, Variable]]:
+def _keyed(training: Training) -> Iterator[tuple[_Key, Variable]]:
     """Variables with what tells them from all others: name, weight, and which of equal ones."""
     seen: Counter[tuple[str, str | None]] = Counter()
-    for variable in layout(config, [t.trained for t in weights]) or []:
+    for variable in layout(training.optimizer, training.trained) or []:
         number = variable.weight
-        owner = None if number is None else weights[number].value.base
+        owner = None if number is None else training.weights[number].value.base
         key = (variable.name, owner)
         yield (*key, seen[key]), variable
         seen[key] += 1
+
+
+def _own_entry(
+    address: str,
+    variable: Variable,
+    old: StoredWeight | None,
+    before: Training,
+    after: Training,
+) -> LedgerEntry:
+    """A variable of the optimizer itself; the learning rate follows the configuration."""
+    name = variable.name
+    start = own_start(after.optimizer, name)
+    moved = name == "learning_rate" and start != own_start(before.optimizer, name)
+    if old is not None and not moved:
+        return replace(_kept(old), address=address, path=name)
+    return LedgerEntry(
+        address=address,
+        path=name,
+        shape=(),
+        dtype=old.dtype if old is not None else "int64" if name in COUNTERS else "float32",
+        trainable=False,
+        fate="reinitialised" if old is not None else "new",
+        value=Value(init=start, replaces=old.address if old is not None else None),
+    )
 
 
 def _kept(variable: StoredWeight) -> LedgerEntry:

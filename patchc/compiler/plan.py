@@ -151,7 +151,7 @@ class OptimizerChange:
         return {
             "kept": counted["kept"],
             "grown": counted["grown"],
-            "new": counted["new"],
+            "new": counted["new"] + counted["reinitialised"],
             "dropped": self.dropped,
         }
 
@@ -172,12 +172,40 @@ class StorageGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class PatchLabel:
+    """Which patch a plan comes from.
+
+    Args:
+        file: its name, as the user wrote it.
+    """
+
+    id: str
+    sha256: str
+    file: str
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A model in outline.
+
+    Args:
+        layers: class of each layer by path, in the order of `model.layers`.
+        outputs: name and shape of each.
+    """
+
+    layers: Mapping[str, str]
+    outputs: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that will be done to a model.
 
     Args:
-        base: the document before; its root is untouched.
-        patches: id and sha256 of each patch.
+        base: the document that was compiled against; its root is edited.
+        before: the base in outline.
+        patches: a label for each patch.
         edits: a label for each edit.
         operations: what happens, in order.
         ledger: where each weight comes from and goes.
@@ -185,13 +213,15 @@ class Plan:
         groups: storage groups of the result.
         assets: member of the result -> member of the base.
         params: parameter counts before and after.
+        layers: class of each layer of the result by path.
         inputs, outputs: name and shape of each.
         structure: structure hash of the result.
         warnings: lints and losses.
     """
 
     base: Document
-    patches: tuple[Mapping[str, str], ...]
+    before: Outline
+    patches: tuple[PatchLabel, ...]
     edits: tuple[EditLabel, ...]
     operations: tuple[Operation, ...]
     ledger: Ledger
@@ -200,6 +230,7 @@ class Plan:
     groups: tuple[StorageGroup, ...]
     assets: Mapping[str, str]
     params: Mapping[str, int]
+    layers: Mapping[str, str]
     inputs: tuple[Mapping[str, Any], ...]
     outputs: tuple[Mapping[str, Any], ...]
     structure: str
@@ -210,14 +241,23 @@ class Plan:
         """Whether there is nothing to do."""
         return not self.operations
 
+    def __str__(self) -> str:
+        # The report room stands to the right of this one; a plan only lends it its `str`.
+        from patchc.report.plan_text import plan_text  # noqa: PLC0415
+
+        return plan_text(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON (`schemas/plan.v1.schema.json`)."""
         return {
             "format_version": FORMAT_VERSION,
             "command": "plan",
             "ok": True,
-            "base": {"path": self.base.path, **self.base.fingerprint},
-            "patches": [dict(patch) for patch in self.patches],
+            "base": self._base_facts(),
+            "patches": [
+                {"id": p.id, "sha256": p.sha256, "file": p.file, "description": p.description}
+                for p in self.patches
+            ],
             "edits": [
                 {"patch": e.patch, "edit": e.text, "file": e.file, "line": e.line, "why": e.why}
                 for e in self.edits
@@ -232,4 +272,13 @@ class Plan:
             "outputs": [dict(end) for end in self.outputs],
             "structure": self.structure,
             "diagnostics": [warning.to_dict() for warning in self.warnings],
+        }
+
+    def _base_facts(self) -> dict[str, Any]:
+        return {
+            "path": self.base.path,
+            "sha256": self.base.digest,
+            **self.base.fingerprint,
+            "layers": len(self.before.layers),
+            "outputs": [dict(end) for end in self.before.outputs],
         }

@@ -100,7 +100,7 @@ def own_count(optimizer: Mapping[str, Any]) -> int | None:
 
 def _own(config: Config) -> Layout:
     yield Variable("iteration")
-    if isinstance(config.get("learning_rate"), (int, float)):
+    if isinstance(config.get("learning_rate", 0.0), (int, float)):
         yield Variable("learning_rate")
 
 
@@ -239,8 +239,35 @@ _SLOTS: Mapping[str, Callable[[Config, Weights], Layout]] = {
     "ScheduleFreeAdamW": _schedule_free,
 }
 
-COUPLED = frozenset({"Lamb", "Adafactor", "Muon"})
-"""Optimizers whose step for one entry depends on the whole weight."""
+
+def own_start(optimizer: Mapping[str, Any], name: str) -> Strategy:
+    """How a variable of the optimizer itself starts (`iteration`, `learning_rate`, ...)."""
+    config = optimizer.get("config") or {}
+    starts = {
+        "learning_rate": config.get("learning_rate", 0.0),
+        "u_product": 1.0,
+        "dynamic_scale": config.get("initial_scale", 2.0**15),
+    }
+    return Strategy("Constant", {"value": starts[name]}) if name in starts else ZERO
+
+
+COUNTERS = frozenset({"iteration", "step_counter"})
+"""Variables that hold whole numbers."""
+
+_COUPLED = frozenset({"Lamb", "Adafactor", "Muon"})
+
+
+def couples_entries(optimizer: Mapping[str, Any]) -> str | None:
+    """What makes the step for one entry depend on others: the class, or clipping by norm.
+
+    None where every entry is updated on its own.
+    """
+    config = optimizer.get("config") or {}
+    if optimizer.get("class_name") in _COUPLED:
+        return str(optimizer["class_name"])
+    clipping = next((key for key in ("global_clipnorm", "clipnorm") if config.get(key)), None)
+    inner = config.get("inner_optimizer")
+    return clipping or (couples_entries(inner) if isinstance(inner, Mapping) else None)
 
 
 def slot_shape(slot: Slot, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -167,7 +167,7 @@ def test_every_forbidden_character_is_placed() -> None:
     with pytest.raises(PatchError) as refused:
         decode("a: \x01x\nb: y\u202ez # \u200b\n".encode(), "p.yaml")
     spans = [found.span for found in refused.value.diagnostics if found.span]
-    assert [(span.line, span.column) for span in spans] == [(1, 4), (2, 5), (2, 9)]
+    assert [(span.line, span.column) for span in spans] == [(1, 4), (2, 5), (2, 10)]
 
 
 def test_joiners_and_emoji_are_text() -> None:
