@@ -21,7 +21,7 @@ from patchc.storage.hdf5 import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import result_tree
 from patchc.storage.keras_write import made_values, stored_values
-from patchc.storage.stream import Progress, same_bytes
+from patchc.storage.stream import Comparison, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,22 @@ def check_result(
     base: KerasFile, plan: Plan, result: KerasFile, progress: Progress
 ) -> tuple[Check, ...]:
     """Hold a written file against its plan and its base."""
+    compare = Comparison(progress)
     if plan.is_empty:
-        return (_same_file(base, result, progress),)
+        return (_same_file(base, result, compare),)
     return (
         _structure(plan, result),
         _accounted(base, plan, result),
-        _kept(base, plan, result, progress),
+        _kept(base, plan, result, compare),
         _changed(base, plan, result),
-        _optimizer(base, plan, result, progress),
-        _other_members(base, plan, result, progress),
+        _optimizer(base, plan, result, compare),
+        _other_members(base, plan, result, compare),
     )
 
 
-def _same_file(base: KerasFile, result: KerasFile, progress: Progress) -> Check:
+def _same_file(base: KerasFile, result: KerasFile, compare: Comparison) -> Check:
     size = base.file.size
-    same = size == result.file.size and same_bytes(base.file, 0, result.file, 0, size, progress)
+    same = size == result.file.size and compare.same(base.file, 0, result.file, 0, size)
     return Check("file-unchanged", same, f"{size} bytes" if same else "the files differ")
 
 
@@ -96,25 +97,25 @@ def _accounted(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
     return _verdict("every-weight-accounted-for", problems, detail)
 
 
-def _kept(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
+def _kept(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
     kept = [e for e in plan.ledger.entries if e.value.base is not None and not e.value.growths]
     wrong = [
         entry.path
         for entry in kept
-        if not _same_dataset(base, str(entry.value.base), result, entry.address, progress)
+        if not _same_dataset(base, str(entry.value.base), result, entry.address, compare)
     ]
     return _verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
 
 
 def _same_dataset(
-    base: KerasFile, address: str, result: KerasFile, other: str, progress: Progress
+    base: KerasFile, address: str, result: KerasFile, other: str, compare: Comparison
 ) -> bool:
     one, two = find(base.tree, address), find(result.tree, other)
     if not isinstance(one, Dataset) or not isinstance(two, Dataset) or one.nbytes != two.nbytes:
         return False
     start = base.weights.offset + (one.offset or 0)
     end = result.weights.offset + (two.offset or 0)
-    return same_bytes(base.file, start, result.file, end, one.nbytes, progress)
+    return compare.same(base.file, start, result.file, end, one.nbytes)
 
 
 def _changed(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
@@ -147,14 +148,14 @@ def _old_part(values: Array, base: Array, entry: LedgerEntry) -> tuple[bytes, by
     return values.tobytes(), base.tobytes()
 
 
-def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
+def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
     """The optimizer's variables hold what plan and base say."""
     entries = plan.optimizer.entries
     wrong = [
         entry.path
         for entry in entries
         if not (
-            _same_dataset(base, str(entry.value.base), result, entry.address, progress)
+            _same_dataset(base, str(entry.value.base), result, entry.address, compare)
             if entry.fate == "kept"
             else _as_planned(base, plan, result, entry)
         )
@@ -164,7 +165,7 @@ def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, progress: Progres
     return _verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
 
 
-def _other_members(base: KerasFile, plan: Plan, result: KerasFile, progress: Progress) -> Check:
+def _other_members(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
     new_names = {old: new for new, old in plan.assets.items()}
     carried = [
         member
@@ -178,13 +179,12 @@ def _other_members(base: KerasFile, plan: Plan, result: KerasFile, progress: Pro
         if (
             other is None
             or (other.compressed_size, other.crc) != (member.compressed_size, member.crc)
-            or not same_bytes(
+            or not compare.same(
                 base.file,
                 member.offset,
                 result.file,
                 other.offset,
                 member.compressed_size,
-                progress,
             )
         ):
             wrong.append(member.name)

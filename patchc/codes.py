@@ -215,6 +215,12 @@ _TEXT = {
         of their sides start at zero, a parameter that is not used, a `$name` inside a longer text.
         Take it out, or give it an effect.
         Example: `name: head_$classes`; `$classes` stands for whole values only.""",
+    "PC908 old entries will not be updated exactly as before": """
+        The optimizer couples the entries of a weight: LAMB, Adafactor and Muon scale a step by
+        the norm of the whole weight, `clipnorm` and `global_clipnorm` by that of the gradients.
+        The stored state is kept, but as soon as new entries take part, the steps of old ones
+        differ a little from what they would have been.
+        Nothing has to be done. With Adam, SGD and the like, old entries go on exactly.""",
 }
 
 CODES: Mapping[str, Code] = {

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
+from patchc.checks import Check, check_result
 from patchc.compiler.compile import compile_patches
 from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
 from patchc.storage.digest import Digest
-from patchc.storage.files import InputFile
 from patchc.storage.keras_file import KerasFile, open_keras
 from patchc.storage.keras_write import write_keras
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
-from patchc.checks import Check, check_result
 
 Path = str | os.PathLike[str]
 ProgressFactory = Callable[[int], Progress]
@@ -41,8 +39,8 @@ def plan_file(model: Path, patches: Sequence[Patch]) -> Plan:
 
 def _compile(source: KerasFile, patches: Sequence[Patch]) -> Plan:
     wanted = any(p.expect is not None and "sha256" in p.expect.values for p in patches)
-    digest = Digest(source.file, source.file.size).hex() if wanted else None
-    return compile_patches(source.document(digest), patches)
+    with Digest(source.file, source.file.size, sha256=wanted) as digest:
+        return compile_patches(source.document(digest.hex()), patches)
 
 
 def apply_file(
@@ -76,20 +74,24 @@ def apply_file(
             in_place_of=source.file.identity if in_place else None,
             inputs=[source.file.identity],
         )
-        with place as output, _digest(source.file, source.file.size, wanted=digest) as base_digest:
+        with place as output, _base_digest(source, wanted=digest) as base_digest:
             told = progress(2 * source.file.size)
             write_keras(source, plan, output, told)
-            with _digest(output, output.size, wanted=digest) as output_digest:
+            with Digest(output, output.size, sha256=digest) as output_digest:
                 checks = _read_back(source, plan, output, told)
                 report = Report(
                     command="apply",
                     plan=plan,
-                    base=_file_facts(model, base_digest),
-                    output={**_file_facts(out, output_digest), "bytes": output.size},
+                    base={"path": os.fspath(model), "sha256": base_digest.hex()},
+                    output={
+                        "path": os.fspath(out),
+                        "sha256": output_digest.hex(),
+                        "bytes": output.size,
+                    },
                     checks=checks,
                 )
+            _check_base(source, base_digest)
             _refuse_failures(report)
-            _check_unchanged(source)
     return report
 
 
@@ -105,19 +107,23 @@ def _check_extension(out: Path) -> None:
         )
 
 
-@contextmanager
-def _digest(file: InputFile | OutputFile, size: int, *, wanted: bool) -> Iterator[Digest | None]:
-    """A digest that runs while the block does; its thread never outlives it."""
-    digest = Digest(file, size) if wanted else None
-    try:
-        yield digest
-    finally:
-        if digest is not None:
-            digest.stop()
+def _base_digest(source: KerasFile, *, wanted: bool) -> Digest:
+    """Checksums of the base; the CRC-32 of its weights is always held against the archive's."""
+    part = (source.weights.offset, source.weights.size)
+    return Digest(source.file, source.file.size, sha256=wanted, part=part)
 
 
-def _file_facts(path: Path, digest: Digest | None) -> dict[str, object]:
-    return {"path": os.fspath(path), "sha256": digest.hex() if digest is not None else None}
+def _check_base(source: KerasFile, digest: Digest) -> None:
+    """Refuse a base that is damaged, or that another program has changed meanwhile."""
+    path = source.file.path
+    if not source.file.unchanged():
+        message = "the model file was changed by another program meanwhile"
+        raise PatchError(Diagnostic("PC408", message, file=path, help="apply the patch again"))
+    if digest.crc() != source.weights.crc:
+        message = f"`{source.weights.name}` is damaged: its CRC-32 is not what the archive records"
+        raise PatchError(
+            Diagnostic("PC403", message, file=path, help="get an undamaged copy of the file")
+        )
 
 
 def _read_back(
@@ -131,14 +137,6 @@ def _refuse_failures(report: Report) -> None:
     failed = [check for check in report.checks if not check.ok]
     if failed:
         raise PatchError(*(check.diagnostic(str(report.output["path"])) for check in failed))
-
-
-def _check_unchanged(source: KerasFile) -> None:
-    if not source.file.unchanged():
-        message = "the model file was changed by another program meanwhile"
-        raise PatchError(
-            Diagnostic("PC408", message, file=source.file.path, help="apply the patch again")
-        )
 
 
 def verify_files(before: Path, after: Path, patches: Sequence[Patch]) -> Report:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from patchc.report.safe import safe
 from patchc.report.words import changes, counted, strategy_text, value_text, weight_shape
 
 if TYPE_CHECKING:
@@ -77,8 +78,11 @@ class Items:
         self._classes = {**plan.before.layers, **plan.layers}
         self._weighted = _owners(self._entries) | {w.layer for w in plan.base.weights.values()}
         self._dropped: dict[str, list[WeightLine]] = {}
+        told = {o.address for o in plan.operations if o.action == "drop"}
         for address in plan.ledger.dropped:
             stored = plan.base.weights[address]
+            if stored.path in told:
+                continue
             line = WeightLine(stored.name, weight_shape(stored.shape), "dropped")
             self._dropped.setdefault(stored.layer, []).append(line)
 
@@ -132,10 +136,18 @@ class Items:
         if before is not None:
             return WeightLine(name, weight_shape(before), strategy_text(after))
         if isinstance(after, Mapping):
-            return WeightLine(name, weight_shape(after["shape"]), _origin(after["init"], entry))
+            return WeightLine(name, weight_shape(after["shape"]), self._made(after["init"], entry))
         init = entry.value.init if entry else None
         how = strategy_text(init.to_json()) if init else "new"
         return WeightLine(name, weight_shape(after), how)
+
+    def _made(self, init: Any, entry: LedgerEntry | None) -> str:
+        """How a weight of a new layer gets its values."""
+        if entry is None or entry.value.base is None:
+            return strategy_text(init)
+        if not entry.value.copied:
+            return "kept"
+        return safe(f"copy of {self._plan.base.weights[entry.value.base].path}")
 
     # ----------------------------------------------------------------- folding
 
@@ -143,7 +155,8 @@ class Items:
         """The same items, with many that are alike told as one."""
         groups: dict[Any, list[Item]] = {}
         for item in items:
-            groups.setdefault(_likeness(item), []).append(item)
+            whole = replace(item, parts=tuple(self.folded(item.parts)))
+            groups.setdefault(_likeness(whole), []).append(whole)
         return [
             told
             for group in groups.values()
@@ -189,13 +202,6 @@ def _is_of_weight(operation: Operation) -> bool:
     if operation.action == "resize":
         return not isinstance(operation.before, Mapping)
     return operation.action in _OF_WEIGHTS
-
-
-def _origin(init: Any, entry: LedgerEntry | None) -> str:
-    """How a weight of a new layer gets its values."""
-    if entry is not None and entry.value.base is not None:
-        return "copied" if entry.value.copied else "kept"
-    return strategy_text(init)
 
 
 def _likeness(item: Item) -> Any:

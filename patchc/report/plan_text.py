@@ -39,6 +39,8 @@ _VERBS = (
 )
 """What layers are counted as in the closing line, in this order."""
 
+_TOLD = {"expose": "make an output"}
+
 
 def plan_text(plan: Plan, paint: Paint = PLAIN) -> str:
     """The whole plan for people: header, edits, totals, warnings, and one line that sums up."""
@@ -70,7 +72,7 @@ def tally(plan: Plan) -> str:
         for item in items.of_edit(number):
             names.setdefault(item.verb, set()).add(item.name)
     verbs = [*_VERBS, *(verb for verb in names if verb not in _VERBS)]
-    told = [f"{len(names[verb]):,} to {verb}" for verb in verbs if verb in names]
+    told = [f"{len(names[verb]):,} to {_TOLD.get(verb, verb)}" for verb in verbs if verb in names]
     return f"Plan: {', '.join(told)}."
 
 

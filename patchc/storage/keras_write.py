@@ -35,12 +35,12 @@ def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Pro
         output: an empty file.
         progress: told how many bytes have been written.
     """
-    sink = Sink(output, progress)
-    if plan.is_empty:
-        sink.copy(source.file, 0, source.file.size)
-        return
-    written = [_write_member(source, plan, sink, member) for member in _members(source, plan)]
-    sink.write(central_directory(written))
+    with Sink(output, progress) as sink:
+        if plan.is_empty:
+            sink.copy(source.file, 0, source.file.size)
+            return
+        written = [_write_member(source, plan, sink, named) for named in _members(source, plan)]
+        sink.write(central_directory(written))
 
 
 def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
@@ -94,7 +94,7 @@ def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member) ->
         sink.pad_to(new.offset + offset)
         _write_weight(source, plan, sink, entries[address])
     sink.pad_to(new.offset + place.size)
-    new = replace(new, crc=sink.crc)
+    new = replace(new, crc=sink.crc())
     sink.output.write_at(header_at, local_header(new))
     return new
 

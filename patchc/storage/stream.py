@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from queue import SimpleQueue
+from threading import Thread
+from types import TracebackType
+from typing import Protocol, Self
 
 from patchc.storage.publish import OutputFile
 
-SLAB = 4 << 20
-"""Bytes that are held in memory at once."""
+SLAB = 1 << 20
+"""Bytes that are moved at once."""
+_BUFFERS = 4
 
 Progress = Callable[[int], None]
 """Told how many further bytes are done."""
@@ -25,40 +29,86 @@ class Readable(Protocol):
 class Sink:
     """Writes one part of an output behind the other, and keeps a CRC-32.
 
+    The CRC is computed in a thread of its own, while the next slab is copied.
+    A context manager: the thread ends with the block.
+
     Args:
         output: the file.
-        position: where the next part goes.
         progress: told of every slab.
+
+    Attributes:
+        position: where the next part goes.
     """
 
     def __init__(self, output: OutputFile, progress: Progress) -> None:
         self.output = output
         self.position = 0
-        self.crc = 0
         self._progress = progress
-        self._buffer = memoryview(bytearray(SLAB))
+        self._crc = 0
+        self._free: SimpleQueue[memoryview] = SimpleQueue()
+        for _ in range(_BUFFERS):
+            self._free.put(memoryview(bytearray(SLAB)))
+        self._filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+        self._settled: SimpleQueue[None] = SimpleQueue()
+        self._thread = Thread(target=self._checksum, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._filled.put(None)
+        self._thread.join()
+
+    def _checksum(self) -> None:
+        while (part := self._filled.get()) is not None:
+            buffer, size = part
+            if not size:
+                self._settled.put(None)
+                continue
+            self._crc = zlib.crc32(buffer[:size], self._crc)
+            self._free.put(buffer)
 
     def start_member(self) -> None:
         """Begin a new CRC."""
-        self.crc = 0
+        self.crc()
+        self._crc = 0
+
+    def crc(self) -> int:
+        """CRC-32 of what was written since `start_member`."""
+        self._filled.put((memoryview(b""), 0))
+        self._settled.get()
+        return self._crc
 
     def write(self, data: bytes | memoryview) -> None:
         """Append bytes."""
-        self.output.write_at(self.position, data)
-        self.crc = zlib.crc32(data, self.crc)
-        self.position += len(data)
-        self._progress(len(data))
+        view = memoryview(data)
+        for start, size in slabs(len(view)):
+            buffer = self._free.get()
+            buffer[:size] = view[start : start + size]
+            self._append(buffer, size)
 
     def copy(self, source: Readable, offset: int, length: int) -> None:
         """Append a range of another file."""
         for start, size in slabs(length):
-            part = self._buffer[:size]
-            source.read_into(part, offset + start)
-            self.write(part)
+            buffer = self._free.get()
+            source.read_into(buffer[:size], offset + start)
+            self._append(buffer, size)
 
     def pad_to(self, position: int) -> None:
         """Append zeros up to a position."""
         self.write(bytes(position - self.position))
+
+    def _append(self, buffer: memoryview, size: int) -> None:
+        self.output.write_at(self.position, buffer[:size])
+        self.position += size
+        self._filled.put((buffer, size))
+        self._progress(size)
 
 
 def slabs(length: int) -> Iterator[tuple[int, int]]:
@@ -67,15 +117,27 @@ def slabs(length: int) -> Iterator[tuple[int, int]]:
         yield start, min(SLAB, length - start)
 
 
-def same_bytes(
-    first: Readable, offset: int, second: Readable, other: int, length: int, progress: Progress
-) -> bool:
-    """Whether two ranges of two files hold the same bytes."""
-    for start, size in slabs(length):
-        one, two = bytearray(size), bytearray(size)
-        first.read_into(one, offset + start)
-        second.read_into(two, other + start)
-        progress(size)
-        if one != two:
-            return False
-    return True
+class Comparison:
+    """Compares ranges of two files; keeps its buffers from one to the next."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._buffers = bytearray(SLAB), bytearray(SLAB)
+        self._progress = progress
+
+    def same(self, first: Readable, offset: int, second: Readable, other: int, size: int) -> bool:
+        """Whether `size` bytes at the two offsets are the same."""
+        for start, length in slabs(size):
+            one, two = (memoryview(buffer)[:length] for buffer in self._buffers)
+            first.read_into(one, offset + start)
+            second.read_into(two, other + start)
+            self._progress(length)
+            if not _equal(*self._buffers, length):
+                return False
+        return True
+
+
+def _equal(first: bytearray, second: bytearray, length: int) -> bool:
+    """Compare beginnings; whole buffers without a copy, by memcmp."""
+    if length == len(first):
+        return first == second
+    return first[:length] == second[:length]

@@ -1,0 +1,64 @@
+"""The format `concise`: one line for each finding, for editors and `grep`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from patchc.report.model_text import shapes_text
+from patchc.report.plan_text import edits_of, name_of, tally
+from patchc.report.result_text import summary
+from patchc.report.safe import safe
+from patchc.report.source import brief
+
+if TYPE_CHECKING:
+    from patchc.codes import Code
+    from patchc.compiler.plan import Plan
+    from patchc.errors import Diagnostic
+    from patchc.inspect import Inspection
+    from patchc.language.patch import Patch
+    from patchc.results import Report
+
+
+class Concise:
+    """Says everything in single lines, without colour."""
+
+    is_data = False
+
+    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+        """A line for each lint, and one for each patch that is valid."""
+        valid = [f"{safe(patch.source.name)}: ok" for patch in patches]
+        return "\n".join([*map(brief, warnings), *valid])
+
+    def inspected(self, found: Inspection) -> str:
+        """A line for each layer; with a selector, the paths that it picks."""
+        if found.selection is not None:
+            return "\n".join(map(safe, found.selection.picked))
+        return "\n".join(
+            f"{safe(layer.path)}: {safe(layer.class_name)} {shapes_text(layer)} {layer.params}"
+            for layer in found.model.layers
+        )
+
+    def planned(self, plan: Plan) -> str:
+        """A line for each change of a layer, and the closing line of the plan."""
+        return "\n".join([*_changes(plan), *map(brief, plan.warnings), tally(plan)])
+
+    def reported(self, report: Report) -> str:
+        """A line for each warning and each check that failed, and one that sums up."""
+        return "\n".join([*map(brief, report.diagnostics), summary(report)])
+
+    def explained(self, codes: Mapping[str, Code]) -> str:
+        """A line for each code."""
+        return "\n".join(f"{name}: {code.title}" for name, code in codes.items())
+
+    def refused(self, command: str, diagnostics: Sequence[Diagnostic]) -> str:
+        """A line for each diagnostic."""
+        return "\n".join(brief(d) for d in sorted(diagnostics, key=lambda d: d.position))
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    for label, items in edits_of(plan):
+        for item in items:
+            told = [item.symbol, name_of(item), item.kind, item.what, item.reason]
+            text = " ".join(safe(part) for part in told if part)
+            yield f"{safe(label.file)}:{label.line}: {text}"

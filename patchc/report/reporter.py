@@ -1,0 +1,59 @@
+"""Reporters: one for each output format, all with the same calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from patchc.report.paint import Paint
+
+if TYPE_CHECKING:
+    from patchc.codes import Code
+    from patchc.compiler.plan import Plan
+    from patchc.errors import Diagnostic
+    from patchc.inspect import Inspection
+    from patchc.language.patch import Patch
+    from patchc.results import Report
+
+
+class Reporter(Protocol):
+    """Says in one format what a command found; every call gives the text to print."""
+
+    is_data: bool
+    """Whether all it says is one piece of data, refusals included, for stdout."""
+
+    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+        """Patches that are valid."""
+
+    def inspected(self, found: Inspection) -> str:
+        """What is inside a model."""
+
+    def planned(self, plan: Plan) -> str:
+        """What would be done."""
+
+    def reported(self, report: Report) -> str:
+        """What was done, or checked."""
+
+    def explained(self, codes: Mapping[str, Code]) -> str:
+        """What diagnostic codes mean."""
+
+    def refused(self, command: str, diagnostics: Sequence[Diagnostic]) -> str:
+        """Why a command was refused."""
+
+
+def reporter(name: str, paint: Paint) -> Reporter:
+    """The reporter of a format: `text`, `concise` or `json`.
+
+    Each is imported on use, so that a small command starts fast.
+    """
+    if name == "json":
+        from patchc.report.data import Data  # noqa: PLC0415 (one of three is used)
+
+        return Data()
+    if name == "concise":
+        from patchc.report.concise import Concise  # noqa: PLC0415 (one of three is used)
+
+        return Concise()
+    from patchc.report.text import Text  # noqa: PLC0415 (one of three is used)
+
+    return Text(paint)

@@ -1,0 +1,57 @@
+"""The format `text`: for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from patchc.report.model_text import inspection_text
+from patchc.report.paint import PLAIN, Paint
+from patchc.report.plan_text import plan_text
+from patchc.report.result_text import report_text, validation_text
+from patchc.report.source import full
+from patchc.report.words import table
+
+if TYPE_CHECKING:
+    from patchc.codes import Code
+    from patchc.compiler.plan import Plan
+    from patchc.errors import Diagnostic
+    from patchc.inspect import Inspection
+    from patchc.language.patch import Patch
+    from patchc.results import Report
+
+
+class Text:
+    """Says everything in words and tables."""
+
+    is_data = False
+
+    def __init__(self, paint: Paint = PLAIN) -> None:
+        self._paint = paint
+
+    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+        """The patches that are valid, and the lints with their source lines."""
+        return validation_text(patches, warnings, self._paint)
+
+    def inspected(self, found: Inspection) -> str:
+        """The table of layers, or what a selector picks and why."""
+        return inspection_text(found, self._paint)
+
+    def planned(self, plan: Plan) -> str:
+        """The plan, as `str(plan)` gives it."""
+        return plan_text(plan, self._paint)
+
+    def reported(self, report: Report) -> str:
+        """Files, ledger and checks."""
+        return report_text(report, self._paint)
+
+    def explained(self, codes: Mapping[str, Code]) -> str:
+        """One code in full, or a list of several."""
+        if len(codes) == 1:
+            ((name, code),) = codes.items()
+            return f"{self._paint.bold(f'{name} {code.title}')}\n\n{code.explanation}"
+        return "\n".join(table([(name, code.title) for name, code in codes.items()]))
+
+    def refused(self, command: str, diagnostics: Sequence[Diagnostic]) -> str:
+        """Each diagnostic with its source line, and how many there are."""
+        return full(diagnostics, self._paint)

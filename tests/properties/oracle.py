@@ -1,0 +1,179 @@
+"""What Keras, h5py and the plan say of a result; every function asserts."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from patchc.compiler.plan import LedgerEntry, Plan
+from tests.properties.graphs import by_path, keras, leaves_of
+
+
+# ------------------------------------------------------------------------- files
+
+
+@contextmanager
+def stored_weights(path: Path) -> Iterator[h5py.File]:
+    """The weights member of a `.keras` file, through h5py."""
+    with (
+        zipfile.ZipFile(path) as archive,
+        archive.open("model.weights.h5") as member,
+        h5py.File(member, "r") as file,
+    ):
+        yield file
+
+
+def weight_bytes(path: Path) -> dict[str, tuple[Any, ...]]:
+    """Address -> dtype, shape and bytes of every dataset."""
+    found = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = (str(item.dtype), item.shape, item[()].tobytes())
+
+    with stored_weights(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def group_names(path: Path) -> dict[str, str]:
+    """Address of each `vars` group -> the layer's name that Keras wrote beside it."""
+    found = {}
+
+    def visit(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and name.endswith("vars"):
+            found[name] = str(item.attrs.get("name", ""))
+
+    with stored_weights(path) as file:
+        file.visititems(visit)
+    return found
+
+
+def config_of(path: Path) -> Any:
+    """The configuration in a `.keras` file."""
+    with zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read("config.json"))
+
+
+# ------------------------------------------------------------------------- models
+
+
+def keras_weight(model: Any, path: str, name: str) -> Any:
+    """The variable of a loaded model at a layer path and a weight name."""
+    layer = by_path(model)[path]
+    found = [
+        variable
+        for variable in layer.variables
+        if variable.path == name or variable.path.endswith(f"/{name}")
+    ]
+    assert len(found) == 1, (path, name, [v.path for v in layer.variables])
+    return found[0]
+
+
+def split(path: str, layers: list[str]) -> tuple[str, str]:
+    """A ledger path as layer path and weight name."""
+    layer = max((p for p in layers if path.startswith(f"{p}/")), key=len)
+    return layer, path.removeprefix(f"{layer}/")
+
+
+def value_of(variable: Any) -> bytes:
+    """The bytes of a variable's values."""
+    return bytes(np.ascontiguousarray(keras.ops.convert_to_numpy(variable)).tobytes())
+
+
+def is_seed(entry: LedgerEntry) -> bool:
+    """Whether a weight is the state of a random generator, which Keras does not count."""
+    return entry.dtype == "uint32"
+
+
+def assert_loads_as_planned(base: Any, plan: Plan, result: Any) -> None:
+    """Every weight that was carried sits, unchanged, on the layer that the plan names.
+
+    Args:
+        base, result: the models as Keras loads them.
+    """
+    before, after = list(by_path(base)), list(by_path(result))
+    for entry in plan.ledger.entries:
+        variable = keras_weight(result, *split(entry.path, after))
+        assert tuple(variable.shape) == entry.shape, entry.path
+        if entry.value.base is not None and not entry.value.growths:
+            origin = plan.base.weights[entry.value.base].path
+            kept = keras_weight(base, *split(origin, before))
+            assert value_of(kept) == value_of(variable), (origin, entry.path)
+    counted = [entry for entry in plan.ledger.entries if not is_seed(entry)]
+    assert len(counted) == len(result.weights)
+    trains = {id(v) for v in result.trainable_variables}
+    for entry in counted:
+        variable = keras_weight(result, *split(entry.path, after))
+        assert entry.trainable == (id(variable) in trains), entry.path
+
+
+def assert_counts(plan: Plan, result: Any) -> None:
+    """Parameter counts are those of Keras."""
+    trainable = sum(int(np.prod(v.shape)) for v in result.trainable_weights)
+    assert plan.params["after"] == result.count_params()
+    assert plan.params["trainable_after"] == trainable
+
+
+def assert_shapes(plan: Plan, result: Any) -> None:
+    """Inputs and outputs have the shapes and the order of the plan."""
+    for ends, tensors in ((plan.inputs, result.inputs), (plan.outputs, result.outputs)):
+        assert [end["shape"] for end in ends] == [list(t.shape) for t in tensors]
+
+
+def assert_accounted(base: Path, plan: Plan, result: Path) -> None:
+    """Each stored weight of both files is in the ledger once."""
+    entries = [*plan.ledger.entries, *plan.optimizer.entries]
+    stored = weight_bytes(result)
+    assert sorted(entry.address for entry in entries) == sorted(stored)
+    old = {address for address in weight_bytes(base) if not address.startswith("optimizer/")}
+    used = {e.value.base for e in plan.ledger.entries} | {
+        e.value.replaces for e in plan.ledger.entries
+    }
+    assert old - used == set(plan.ledger.dropped)
+    assert not used.intersection(plan.ledger.dropped)
+
+
+def assert_resaves_alike(result: Any, path: Path, again: Path) -> None:
+    """Keras writes the loaded result to the same addresses under the same names."""
+    result.save(again)
+    ours, theirs = weight_bytes(path), weight_bytes(again)
+    layers = {address for address in ours if not address.startswith("optimizer/")}
+    assert layers == {address for address in theirs if not address.startswith("optimizer/")}
+    for address in layers:
+        assert ours[address] == theirs[address], address
+    names, expected = group_names(path), group_names(again)
+    assert {k: v for k, v in names.items() if k in expected and v} == {
+        k: v for k, v in expected.items() if k in names and names[k]
+    }
+
+
+def slots_by_weight(model: Any) -> dict[tuple[str, str, str], bytes]:
+    """Slot list, layer path and weight name -> the optimizer's values."""
+    optimizer = model.optimizer
+    trainable = model.trainable_variables
+    places = {
+        id(variable): (path, variable.path.split("/")[-1])
+        for path, layer in by_path(model).items()
+        if not isinstance(layer, keras.Model)
+        for variable in layer.variables
+    }
+    found = {}
+    for name, slots in vars(optimizer).items():
+        if isinstance(slots, list) and len(slots) == len(trainable) and slots:
+            for weight, slot in zip(trainable, slots, strict=True):
+                if hasattr(slot, "numpy"):
+                    found[name, *places[id(weight)]] = value_of(slot)
+    return found
+
+
+def all_leaf_names(model: Any) -> set[str]:
+    """Names of the layers that are no models."""
+    return {layer.name for layer in leaves_of(model)}
