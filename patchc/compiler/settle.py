@@ -66,8 +66,9 @@ def _tidy(context: Context, graph: Graph) -> None:
             f"the edit would feed `{error}` back into itself",
             help="choose a layer further up the graph",
         )
+    kept = set(order)
     for layer in graph.layers:
-        if layer not in order:
+        if layer not in kept:
             context.log("remove", layer.path, layer.class_name, None, "leads to no output")
     graph.layers = order
     for layer in order:
@@ -95,13 +96,13 @@ def _drop_inputs(context: Context, graph: Graph) -> None:
 
 def _chain(graph: Graph) -> list[Layer]:
     """Layers of a chain from input to output; stops where it is no chain."""
-    order: list[Layer] = []
+    order: dict[Layer, None] = {}
     output = graph.outputs
     while isinstance(output, Tensor) and output.layer not in order:
-        order.append(output.layer)
+        order[output.layer] = None
         sources = output.call.tensors()
         output = sources[0] if len(sources) == 1 and output.call.args == sources else None
-    return order[::-1]
+    return list(reversed(order))
 
 
 def _is_chain(graph: Graph) -> bool:
@@ -111,8 +112,9 @@ def _is_chain(graph: Graph) -> bool:
         len(layer.calls) == 1 and not layer.calls[0].kwargs and not layer.is_operation
         for layer in order
     )
+    single = all(layer.graph is None or len(flatten(layer.graph.outputs)) == 1 for layer in order)
     live = {call.layer for call in reachable_calls(graph)}
-    return reaches_input and plain and live == set(order)
+    return reaches_input and plain and single and live == set(order)
 
 
 def _make_functional(context: Context, graph: Graph) -> None:

@@ -85,7 +85,8 @@ def infer(graph: Graph) -> list[Call]:
 
 def _infer_call(call: Call) -> bool:
     now = _stamp(call)
-    if call.seen == now:
+    if call.seen is not None and _same(call.seen, now):
+        call.seen = now
         return False
     if call.outputs is None or call.seen is not None or not _is_complete(call):
         try:
@@ -112,8 +113,24 @@ def _stamp(call: Call) -> Any:
     inputs = tuple(tensor.spec for tensor in call.tensors())
     inside = call.layer.graph
     if inside is None:
-        return (inputs, call.layer.config)
+        known = call.layer.is_operation or rule_of(call.layer) is not None
+        return (inputs, call.layer.config if known else None)
     return (inputs, tuple(tensor.spec for tensor in flatten(inside.outputs)))
+
+
+def _same(before: Any, now: Any) -> bool:
+    """Whether two stamps are equal, whatever the names and flags of the layer."""
+    if before[0] != now[0]:
+        return False
+    old, new = before[1], now[1]
+    return old is new or _without_flags(old) == _without_flags(new)
+
+
+def _without_flags(config: Any) -> Any:
+    """A configuration without what shapes do not depend on."""
+    if isinstance(config, Mapping):
+        return {k: _without_flags(v) for k, v in config.items() if k not in {"name", "trainable"}}
+    return config
 
 
 def _outputs(call: Call, spec: CallSpec) -> list[TensorSpec]:

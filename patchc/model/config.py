@@ -180,7 +180,9 @@ def link_chain(graph: Graph) -> None:
         layer.calls = []
         previous = Tensor(layer.call([previous] if previous else []))
     graph.inputs = Tensor(graph.layers[0].calls[0])
-    graph.outputs = previous
+    last = graph.layers[-1]
+    count = len(flatten(last.graph.outputs)) if last.graph is not None else 1
+    graph.outputs = previous if count == 1 else [Tensor(last.calls[0], i) for i in range(count)]
 
 
 def _link_aliases(root: Layer) -> None:

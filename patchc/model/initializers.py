@@ -67,11 +67,11 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", word).lower()
 
 
+_BY_SNAKE = {snake_case(name): name for name in KERAS_INITIALIZERS}
+
+
 def keras_class(name: str) -> str | None:
     """The class that Keras understands by `name` (`he_normal`, `HeNormal`, `normal`)."""
     if name in KERAS_INITIALIZERS:
         return name
-    if name in _ALIASES:
-        return _ALIASES[name]
-    by_snake = {snake_case(known): known for known in KERAS_INITIALIZERS}
-    return by_snake.get(name)
+    return _ALIASES.get(name) or _BY_SNAKE.get(name)

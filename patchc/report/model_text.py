@@ -20,9 +20,9 @@ def inspection_text(found: Inspection, paint: Paint = PLAIN) -> str:
     """The table of layers with totals, or what a selector picks and why."""
     if found.selection is not None:
         return "\n".join(_selection(found.model, found.selection, paint))
-    return "\n".join([*_header(found.model, paint), "", *_layers(found.model, paint), ""]) + (
-        "\n".join(_totals(found.model, paint))
-    )
+    model = found.model
+    parts = (_header(model, paint), _layers(model, paint), _totals(model, paint))
+    return "\n\n".join("\n".join(part) for part in parts)
 
 
 def _header(model: ModelFacts, paint: Paint) -> Iterator[str]:

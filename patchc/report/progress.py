@@ -31,10 +31,11 @@ def progress_bar(*, shown: bool) -> Iterator[Callable[[int], Progress]]:
 def _bar(stack: ExitStack, total: int) -> Progress:
     # Rich is slow to import, and only a terminal that waits for a large file needs it.
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bar  # noqa: PLC0415
 
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = Bar(*columns, console=Console(stderr=True), transient=True)
     stack.enter_context(bar)
     task = bar.add_task("", total=total)
     return lambda done: bar.advance(task, done)

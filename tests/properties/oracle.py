@@ -65,6 +65,12 @@ def config_of(path: Path) -> Any:
 # ------------------------------------------------------------------------- models
 
 
+def loaded(path: Path) -> Any:
+    """The model in a file, as a fresh Keras loads it."""
+    keras.backend.clear_session(free_memory=False)
+    return keras.models.load_model(path)
+
+
 def keras_weight(model: Any, path: str, name: str) -> Any:
     """The variable of a loaded model at a layer path and a weight name."""
     layer = by_path(model)[path]
@@ -125,7 +131,8 @@ def assert_counts(plan: Plan, result: Any) -> None:
 def assert_shapes(plan: Plan, result: Any) -> None:
     """Inputs and outputs have the shapes and the order of the plan."""
     for ends, tensors in ((plan.inputs, result.inputs), (plan.outputs, result.outputs)):
-        assert [end["shape"] for end in ends] == [list(t.shape) for t in tensors]
+        for end, tensor in zip(ends, tensors, strict=True):
+            assert end["shape"] in (None, list(tensor.shape))
 
 
 def assert_accounted(base: Path, plan: Plan, result: Path) -> None:
@@ -142,7 +149,11 @@ def assert_accounted(base: Path, plan: Plan, result: Path) -> None:
 
 
 def assert_resaves_alike(result: Any, path: Path, again: Path) -> None:
-    """Keras writes the loaded result to the same addresses under the same names."""
+    """Keras writes the loaded result to the same addresses under the same names.
+
+    Args:
+        result: loaded by a fresh Keras, which gives inner layers their first names.
+    """
     result.save(again)
     ours, theirs = weight_bytes(path), weight_bytes(again)
     layers = {address for address in ours if not address.startswith("optimizer/")}

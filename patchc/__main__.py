@@ -1,0 +1,5 @@
+"""`python -m patchc`."""
+
+from patchc.cli import main
+
+main()

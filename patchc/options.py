@@ -1,0 +1,73 @@
+"""Arguments and options that the commands of the command line share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    TEXT = "text"
+    CONCISE = "concise"
+    JSON = "json"
+
+
+class Color(StrEnum):
+    """When there is colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+class SchemaName(StrEnum):
+    """The published schemas."""
+
+    PATCH = "patch"
+    PLAN = "plan"
+    REPORT = "report"
+
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A .keras file.")]
+Patches = Annotated[
+    list[str],
+    typer.Argument(metavar="PATCH", help="Patch files; several are one transaction, in order."),
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", help="text for people, concise for editors, json for programs."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Value of a parameter of the patch; may be repeated."
+    ),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")
+]
+ColorOption = Annotated[
+    Color, typer.Option("--color", help="auto: on terminals, unless NO_COLOR is set.")
+]
+ImportOption = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Not available in this version."),
+]
+
+
+OutOption = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="OUT", help="The file to write, a .keras file."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")]
+InPlaceOption = Annotated[bool, typer.Option("--in-place", help="Replace MODEL itself.")]
+NoDigestOption = Annotated[
+    bool, typer.Option("--no-digest", help="Leave out the SHA-256 of both files; faster.")
+]
+CheckOption = Annotated[
+    bool, typer.Option("--check", help="Exit with 1 when there is something to do.")
+]
