@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+BENCHMARKS := startup scaling file
 BIN := .venv/bin
 READY := .venv/ready
 
@@ -29,7 +30,9 @@ test: lint ## everything that is checked: style, types, tests
 	$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile
 
 bench: $(READY) ## speed and memory against cp and against a Keras script
-	@$(BIN)/python benchmarks/run.py
+	@for name in $(BENCHMARKS); do \
+		$(BIN)/python -m benchmarks.$$name || missed=1; echo; \
+	done; test -z "$$missed"
 
 lint: $(READY) ## style and types
 	$(BIN)/ruff check

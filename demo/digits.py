@@ -122,7 +122,7 @@ def train_on(model: Any, train: Data, test: Data) -> None:
     print("before:")
     show_accuracy(model, test)
     start = int(model.optimizer.iterations)
-    model.fit(*train, epochs=10, verbose=0)
+    model.fit(*train, epochs=15, verbose=0)
     print(f"after: the optimizer went on from step {start} to {int(model.optimizer.iterations)}")
     show_accuracy(model, test)
 

@@ -39,7 +39,7 @@ def _stirred(model: Model) -> Model:
     """Move every weight that starts out constant a little, each entry differently."""
     rng = np.random.default_rng(7)
     for variable in model.weights:
-        values = keras.ops.convert_to_numpy(variable.value)
+        values = variable.numpy()
         if variable.dtype.startswith(("float", "bfloat")) and values.std() == 0:
             variable.assign(values + rng.uniform(0.05, 0.25, values.shape))
     return model

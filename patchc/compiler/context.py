@@ -51,6 +51,16 @@ class Context:
             Operation(action, address, before, after, reason, edit=self.edit_number)
         )
 
+    def log_removed(self, layers: Iterable[Layer], reason: str = "") -> None:
+        """Add layers that go, with all weights in them, to the plan."""
+        for layer in layers:
+            start = layer.origin or layer.path
+            self.log("remove", start, layer.class_name, None, reason)
+            for inner in [layer, *walk(layer)]:
+                for weight in inner.weights:
+                    address = f"{inner.origin or inner.path}/{weight.name}"
+                    self.log("drop", address, list(weight.shape), None)
+
     def log_added(self, layers: Iterable[Layer]) -> None:
         """Add new layers and their weights to the plan."""
         for layer in layers:

@@ -198,11 +198,11 @@ class Selecting:
         ends = self._ends(key)
         if isinstance(value, int) and -len(ends) <= value < len(ends):
             return ends[value][1].layer
-        for name, tensor in ends:
-            if name == value:
-                return tensor.layer
-        listed = ", ".join(f"{i}: `{name}`" for i, (name, _) in enumerate(ends))
-        _refuse("PC204", f"the model has no {key} {value!r}", span, f"its {key}s are {listed}")
+        named = {name: tensor.layer for name, tensor in reversed(ends)}
+        if isinstance(value, int) or value not in named:
+            listed = ", ".join(f"{i}: `{name}`" for i, (name, _) in enumerate(ends))
+            _refuse("PC204", f"the model has no {key} {value!r}", span, f"its {key}s are {listed}")
+        return named[value]
 
     def _heads(self, value: str | int, span: Span) -> list[Layer]:
         ends = self._ends("output")

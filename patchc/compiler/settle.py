@@ -67,9 +67,8 @@ def _tidy(context: Context, graph: Graph) -> None:
             help="choose a layer further up the graph",
         )
     kept = set(order)
-    for layer in graph.layers:
-        if layer not in kept:
-            context.log("remove", layer.path, layer.class_name, None, "leads to no output")
+    lost = [layer for layer in graph.layers if layer not in kept]
+    context.log_removed(lost, "leads to no output")
     graph.layers = order
     for layer in order:
         if not layer.is_input:

@@ -145,10 +145,7 @@ def variables(model: Model) -> dict[str, Any]:
 
 def weights_of(model: Model) -> dict[str, Array]:
     """Every weight of a model by layer path and name."""
-    return {
-        path: keras.ops.convert_to_numpy(variable.value)
-        for path, variable in variables(model).items()
-    }
+    return {path: variable.numpy() for path, variable in variables(model).items()}
 
 
 def _assert_shapes(judged: Judged) -> None:
@@ -230,15 +227,14 @@ def sample(model: Model, size: int = 6) -> Any:
             return rng.integers(0, 20, shape).astype(tensor.dtype)
         return rng.normal(size=shape).astype("float32")
 
-    return keras.tree.map_structure(one, model.input)
+    sequential = isinstance(model, keras.Sequential)
+    return keras.tree.map_structure(one, model.inputs[0] if sequential else model.input)
 
 
 def outputs(model: Model, given: Any = None) -> list[Array]:
     """What a model computes from `given`, or from a sample, as flat list."""
     made = model(sample(model) if given is None else given, training=False)
-    return [
-        keras.ops.convert_to_numpy(keras.ops.cast(o, "float32")) for o in keras.tree.flatten(made)
-    ]
+    return [keras.ops.cast(output, "float32").numpy() for output in keras.tree.flatten(made)]
 
 
 def assert_same_function(judged: Judged, relative: float = 1e-5, given: Any = None) -> None:

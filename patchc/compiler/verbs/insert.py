@@ -29,10 +29,7 @@ def insert(context: Context, verb: Insert, match: Match) -> None:
     layer = match.last if isinstance(match, Block) else match
     graph = layer.home
     assert graph is not None
-    if verb.after:
-        tensors = _outputs(context, graph, layer)
-    else:
-        tensors = _inputs(context, match, layer)
+    tensors = _outputs(context, graph, layer) if verb.after else _inputs(context, match, layer)
     made_tensors, made = append_chain(context, graph, verb.chain, tensors)
     change = dict(zip(tensors, made_tensors, strict=True))
     if verb.after:

@@ -24,9 +24,10 @@ def remove(context: Context, match: Match) -> None:
     if not isinstance(match, Block):
         _check_single_input(context, match)
     change = {exit_: entry for entry, exit_ in replaced_tensors(context, match)}
-    for exit_ in change:  # a layer that is called on its own result
-        while change[exit_] in change:
-            change[exit_] = change[change[exit_]]
+    for exit_, entry in list(change.items()):  # a layer that is called on its own result
+        while entry in change:
+            entry = change[entry]
+        change[exit_] = entry
     graph.layers = [layer for layer in graph.layers if layer not in old]
     redirect(graph, change)
     if all(tensor.layer.is_input for tensor in flatten(graph.outputs)):
@@ -35,11 +36,7 @@ def remove(context: Context, match: Match) -> None:
             f"nothing of `{graph.owner.name}` would be left",
             help="keep at least one layer",
         )
-    for layer in old:
-        context.log("remove", layer.origin or layer.name, layer.class_name, None)
-        for weight in layer.weights:
-            address = f"{layer.origin or layer.name}/{weight.name}"
-            context.log("drop", address, list(weight.shape), None)
+    context.log_removed(old)
     settle(context)
 
 

@@ -38,7 +38,8 @@ def replace(context: Context, verb: Replace, match: Match) -> None:
         final.config = {**final.config, "name": last.name}
     settle(context)
     fill_new(context, context.edit.init, made, replaced=old)
-    _log(context, old, made)
+    context.log_removed(old, "gives way")
+    context.log_added(made)
 
 
 def replaced_tensors(context: Context, match: Match) -> list[tuple[Tensor, Tensor]]:
@@ -82,12 +83,3 @@ def _take_arguments(match: Match, first: Layer) -> None:
     for old, new in zip(match.calls, first.calls, strict=False):
         if len(old.tensors()) > 1:
             new.args, new.kwargs = list(old.args), dict(old.kwargs)
-
-
-def _log(context: Context, old: tuple[Layer, ...], made: list[Layer]) -> None:
-    for layer in old:
-        context.log("remove", layer.origin or layer.name, layer.class_name, None, "gives way")
-        for weight in layer.weights:
-            address = f"{layer.origin or layer.name}/{weight.name}"
-            context.log("drop", address, list(weight.shape), None)
-    context.log_added(made)

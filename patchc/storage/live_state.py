@@ -1,0 +1,211 @@
+"""Stores in memory that a Keras model saves its variables to and loads them from.
+
+Keras's own saving decides which variable has which address, and its own loading
+hands each value to the layer that knows what to do with it.  Only the file
+between them is left out, so nothing is copied on the way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+from keras.src.saving import saving_lib
+
+from patchc.arrays.dtypes import Array
+from patchc.storage.attach import OPTIMIZER
+from patchc.storage.hdf5 import Dataset, Datatype, Group
+
+Maker = Callable[[], Any]
+"""Makes the value of one variable when it is asked for."""
+
+_VARS = "vars"
+_COPYING_BACKENDS = frozenset({"tensorflow", "torch"})
+"""Backends on which `Variable.assign` never leaves two variables with one buffer to write to.
+
+TensorFlow copies a shared buffer before it writes, PyTorch copies on assigning.  On JAX
+both variables would hold one array, which training the one destroys for the other.
+"""
+
+
+class _Entry(dict[str, Any]):
+    """The variables of one layer, put straight into the table of all."""
+
+    def __init__(self, table: dict[str, Any], group: str) -> None:
+        super().__init__()
+        self._table, self._group = table, group
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        self._table[f"{self._group}/{key}"] = value
+
+
+class CapturingStore(saving_lib.H5IOStore):  # type: ignore[misc]  # Keras has no types
+    """Takes what a model saves.
+
+    Attributes:
+        values: Keras variables by address, or an array where a layer saves
+            something that it works out.
+        groups: the group of each layer's variables, empty ones included.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.groups: list[str] = []
+
+    def __bool__(self) -> bool:
+        return True
+
+    def make(self, path: str, metadata: Any = None) -> _Entry:
+        """The place where the layer at `path` puts its variables."""
+        group = f"{path}/{_VARS}" if path else _VARS
+        self.groups.append(group)
+        return _Entry(self.values, group)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class _Made(Mapping[str, Any]):
+    """The values of one layer, each made when it is read."""
+
+    def __init__(self, makers: Mapping[str, Maker]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, key: str) -> Any:
+        return self._makers[key]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+class ServingStore(saving_lib.H5IOStore):  # type: ignore[misc]  # Keras has no types
+    """Gives a model its values, one at a time.
+
+    Args:
+        makers: by address.
+    """
+
+    def __init__(self, makers: Mapping[str, Maker]) -> None:
+        self._groups: dict[str, dict[str, Maker]] = {}
+        for address, maker in makers.items():
+            group, _, key = f"/{address}".rpartition(f"/{_VARS}/")
+            self._groups.setdefault(group.removeprefix("/"), {})[key] = maker
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get(self, path: str) -> _Made:
+        """The values of the layer at `path`."""
+        return _Made(self._groups.get(path, {}))
+
+    def has_path(self, path: str) -> bool:
+        """Whether something is stored at `path` or below."""
+        return any(group == path or group.startswith(f"{path}/") for group in self._groups)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def capture(saveable: Any, path: str, store: CapturingStore, assets: str | None = None) -> None:
+    """Have a model or layer save its variables, those of its optimizer included.
+
+    Args:
+        path: address of the saveable.
+        assets: folder that vocabularies and the like go to.
+    """
+    optimizer = getattr(saveable, OPTIMIZER, None)
+    visited = {id(optimizer)}  # it would copy every slot
+    disk = saving_lib.DiskIOStore(assets, mode="w") if assets is not None else None
+    saving_lib._save_state(saveable, store, disk, path, visited)
+    if optimizer is not None:
+        _capture_optimizer(optimizer, OPTIMIZER, store)
+
+
+def _capture_optimizer(optimizer: Any, path: str, store: CapturingStore) -> None:
+    entry = store.make(path)
+    if type(optimizer).save_own_variables is keras.optimizers.Optimizer.save_own_variables:
+        for number, variable in enumerate(optimizer.variables):
+            entry[str(number)] = variable
+    else:
+        optimizer.save_own_variables(entry)
+    inner = getattr(optimizer, "inner_optimizer", None)
+    if inner is not None:
+        _capture_optimizer(inner, f"{path}/inner_optimizer", store)
+
+
+def restore(
+    saveable: Any, path: str, makers: Mapping[str, Maker], assets: str | None = None
+) -> None:
+    """Have a model or layer load its variables.
+
+    An optimizer of which nothing is held starts afresh.
+    """
+    fresh = not any(address.startswith(f"{OPTIMIZER}/") for address in makers)
+    visited = {id(getattr(saveable, OPTIMIZER, None))} if fresh else {id(None)}
+    has_assets = assets is not None and bool(os.listdir(assets))
+    disk = saving_lib.DiskIOStore(assets, mode="r") if has_assets else None
+    saving_lib._load_state(
+        saveable, ServingStore(makers), disk, path, visited_saveables=visited
+    )
+
+
+def tree_of(store: CapturingStore) -> Group:
+    """What a file would hold, as groups and datasets without places."""
+    root = Group()
+    for path in store.groups:
+        _group(root, path)
+    for address, value in store.values.items():
+        path, _, name = address.rpartition("/")
+        _group(root, path).members[name] = _dataset(value)
+    return root
+
+
+def _group(root: Group, path: str) -> Group:
+    node = root
+    for part in path.split("/"):
+        inner = node.members.setdefault(part, Group())
+        assert isinstance(inner, Group)
+        node = inner
+    return node
+
+
+def _dataset(value: Any) -> Dataset:
+    name = dtype_of(value)
+    itemsize = np.dtype(getattr(ml_dtypes, name, name)).itemsize
+    return Dataset(tuple(int(n) for n in value.shape), Datatype(b"", itemsize, name))
+
+
+def dtype_of(value: Any) -> str:
+    """Keras's name of the dtype of a variable or array."""
+    return str(keras.backend.standardize_dtype(value.dtype))
+
+
+def is_variable(value: Any) -> bool:
+    """Whether a layer saves a variable as it is, not something that it works out."""
+    return isinstance(value, keras.Variable)
+
+
+def carried(value: Any) -> Any:
+    """The value of a variable, for another variable to take over."""
+    tensor = keras.ops.convert_to_tensor(value)
+    return tensor if keras.backend.backend() in _COPYING_BACKENDS else keras.ops.copy(tensor)
+
+
+def stored(value: Any) -> Array:
+    """A variable as patchc's arrays hold it: bfloat16 as its bits."""
+    values = np.ascontiguousarray(keras.ops.convert_to_numpy(value))
+    values = values.reshape(tuple(value.shape))  # the line above makes a scalar a vector
+    return values.view(np.uint16) if values.dtype == ml_dtypes.bfloat16 else values
+
+
+def unstored(values: Array, dtype: str) -> Array:
+    """The inverse of `stored`."""
+    return values.view(ml_dtypes.bfloat16) if dtype == "bfloat16" else values
