@@ -13,7 +13,6 @@ from patchc.model.graph import Graph, Layer
 from patchc.model.initializers import snake_case
 from patchc.model.order import keras_order
 
-
 _PYTHON_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
 """Classes that Keras exports under another name: groups are called after the class itself."""
 

@@ -6,10 +6,7 @@ has them: nothing is imported and nothing is unpickled.
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterator, Mapping
-from types import FunctionType
 from typing import Any
 
 import keras
@@ -51,11 +48,14 @@ def read_config(model: keras.Model) -> dict[str, Any]:
     with warnings.catch_warnings(), serialization_lib.ObjectSharingScope():
         warnings.simplefilter("ignore")
         try:
-            config = dict(serialization_lib.serialize_with_public_class(type(model), {}) or {
-                "module": type(model).__module__,
-                "class_name": type(model).__name__,
-                "registered_name": keras.saving.get_registered_name(type(model)),
-            })
+            config = dict(
+                serialization_lib.serialize_with_public_class(type(model), {})
+                or {
+                    "module": type(model).__module__,
+                    "class_name": type(model).__name__,
+                    "registered_name": keras.saving.get_registered_name(type(model)),
+                }
+            )
             config["config"] = serialization_lib.serialize_dict(model.get_config())
             config["build_config"] = serialization_lib.serialize_keras_object(
                 model.get_build_config()

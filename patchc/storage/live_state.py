@@ -152,9 +152,7 @@ def restore(
     visited = {id(getattr(saveable, OPTIMIZER, None))} if fresh else {id(None)}
     has_assets = assets is not None and bool(os.listdir(assets))
     disk = saving_lib.DiskIOStore(assets, mode="r") if has_assets else None
-    saving_lib._load_state(
-        saveable, ServingStore(makers), disk, path, visited_saveables=visited
-    )
+    saving_lib._load_state(saveable, ServingStore(makers), disk, path, visited_saveables=visited)
 
 
 def tree_of(store: CapturingStore) -> Group:

@@ -24,10 +24,9 @@ def remove(context: Context, match: Match) -> None:
     if not isinstance(match, Block):
         _check_single_input(context, match)
     change = {exit_: entry for entry, exit_ in replaced_tensors(context, match)}
-    for exit_, entry in list(change.items()):  # a layer that is called on its own result
-        while entry in change:
-            entry = change[entry]
-        change[exit_] = entry
+    for exit_ in list(change):  # a layer that is called on its own result
+        while (entry := change[exit_]) in change:
+            change[exit_] = change[entry]
     graph.layers = [layer for layer in graph.layers if layer not in old]
     redirect(graph, change)
     if all(tensor.layer.is_input for tensor in flatten(graph.outputs)):
