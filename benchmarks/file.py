@@ -33,7 +33,8 @@ def main() -> int:
         patch.write_text(PATCH)
         for name in ("VGG16", "ResNet50", "MobileNetV2"):
             results = _measure(name, patch)
-            bars.at_least("Keras script / patchc apply, time", results.ratio(SCRIPT, FULL), 1)
+            faster = 12 if name == "VGG16" else 1
+            bars.at_least("Keras script / patchc apply, time", results.ratio(SCRIPT, FULL), faster)
             if name == "VGG16":
                 _hold(results, bars)
             print()
@@ -61,7 +62,6 @@ def _measure(name: str, patch: Path) -> Results:
 def _hold(results: Results, bars: Bars) -> None:
     bars.at_most("patchc apply --no-digest / cp, time", results.ratio(BARE, COPY), 3.5)
     bars.at_most("patchc apply / cp, time", results.ratio(FULL, COPY), 5)
-    bars.at_least("Keras script / patchc apply, time", results.ratio(SCRIPT, FULL), 12)
     memory = max(results.megabytes(BARE), results.megabytes(FULL))
     bars.at_least("Keras script / patchc apply, memory", results.megabytes(SCRIPT) / memory, 20)
     bars.at_most("patchc apply, memory in MB", memory, 200)

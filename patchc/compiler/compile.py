@@ -35,6 +35,7 @@ from patchc.compiler.verbs.remove import remove
 from patchc.compiler.verbs.rename import rename
 from patchc.compiler.verbs.replace import replace
 from patchc.compiler.verbs.set import set_config
+from patchc.compiler.verbs.shrink import shrink
 from patchc.compiler.verbs.truncate import truncate
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import (
@@ -66,6 +67,7 @@ from patchc.model.order import reachable_calls
 _EACH: dict[type, Callable[[Context, Any, Match], None]] = {
     Replace: replace,
     Expand: expand,
+    Shrink: shrink,
     Insert: insert,
     AddOutput: add_output,
     Remove: lambda context, _, match: remove(context, match),
@@ -179,14 +181,9 @@ def _run(context: Context, patches: Sequence[Patch]) -> None:
 
 def _compile_edit(context: Context) -> None:
     verb = context.edit.verb
+    context.resized.clear()
     matches = _select(context)
     _check_shared(context, matches)
-    if isinstance(verb, Shrink):
-        context.refuse(
-            "PC310",
-            "`shrink` is not available in this version",
-            help="replace the layer by a smaller one",
-        )
     if type(verb) in _ALL:
         if matches:
             _ALL[type(verb)](context, verb, matches)

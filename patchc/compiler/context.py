@@ -27,6 +27,8 @@ class Context:
         inputs_before: what each layer of the base reads.
         idle_inputs: inputs that lead to no output in the base already.
         output_names: names of the outputs after the last edit.
+        problems: errors that were noted and not raised yet.
+        resized: dimensions that the edit has changed so far.
     """
 
     document: Document
@@ -39,6 +41,7 @@ class Context:
     idle_inputs: frozenset[Layer] = frozenset()
     output_names: list[str] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
+    resized: set[tuple[Layer, str]] = field(default_factory=set)
 
     @property
     def root(self) -> Layer:

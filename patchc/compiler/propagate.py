@@ -1,151 +1,348 @@
-"""Propagate: who has to follow when a feature axis grows.
+"""Propagate: everything that changes with one axis.
 
-Walks down the graph from the tensor that grows.  Element-wise layers, batch
-normalisation, pooling and the like hand the axis on and grow their own
-per-feature weights; a layer that reads the axis into other features absorbs
-it.  Where the walk meets anything else, growth is refused by name.
+A change of an axis spreads from tensor to tensor.  A layer that hands features
+on takes it from its input to its output or back; one that joins tensors asks
+the same change of all of them; one that reads features into others absorbs
+it; one that moves entries about says where they go.  The walk ends where
+nothing new changes, or refuses where patchc does not know what would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
 
-from patchc.compiler.context import Context
-from patchc.compiler.fill import DEFAULT
-from patchc.layers.base import CallSpec, Rule, RuleError, complete
+from patchc.compiler.context import Context, graphs_below
+from patchc.compiler.movement import Change, MovementError, move, moves
+from patchc.layers.base import CallSpec, Rule, RuleError, Shape, complete
 from patchc.layers.infer import InferenceError, call_spec, rule_of
+from patchc.layers.operations import operation_rule
+from patchc.layers.ports import Port, aliases_of, base_of, derived, inverted, ports_of
 from patchc.model.axis import AxisMap
-from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, flatten
-from patchc.model.values import ZEROS, Growth, Strategy
+from patchc.model.graph import Call, Layer, Tensor, flatten
 
 
-@dataclass(slots=True)
-class Follower:
-    """A layer that has to follow.
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """A dimension of a layer that changes.
 
     Args:
-        layer: the layer.
-        map: how the feature axis of its input changes.
-        absorbs: it reads the axis and its output stays as it is.
-        inner_input: it is the input of a nested model.
+        map: how.
+        size: before.
+        reason: the layer that it follows, None for the one that was selected.
     """
 
-    layer: Layer
     map: AxisMap
-    absorbs: bool
-    inner_input: bool = False
+    size: int
+    reason: Layer | None
 
 
 @dataclass(slots=True)
 class Spread:
-    """Where a growing axis goes.
+    """The layers and tensors that change together.
 
     Args:
-        head: the layer that may grow a model output.
+        source: the layer that the edit selected.
+        preserve: whether old features must not notice the new ones.
+        heads: the outputs of the model that may change.
+        tail: the layers between the source and those outputs.
+        dimensions: by layer and label, in the order in which they were met.
+        configs: further configuration keys that change, by layer.
     """
 
     context: Context
     source: Layer
-    map: AxisMap
     preserve: bool
-    is_head: bool
-    followers: dict[Layer, Follower] = field(default_factory=dict)
+    heads: frozenset[Tensor]
+    tail: frozenset[Layer]
+    dimensions: dict[Layer, dict[str, Dimension]] = field(default_factory=dict)
+    configs: dict[Layer, dict[str, Any]] = field(default_factory=dict)
+    _changes: dict[Tensor, Change] = field(default_factory=dict)
+    _readers: dict[Tensor, list[Call]] = field(default_factory=dict)
+    _joins: dict[Call, set[int]] = field(default_factory=dict)
+    _forwarded: set[Call] = field(default_factory=set)
+    _pending: deque[Tensor] = field(default_factory=deque)
+    _late: dict[Call, None] = field(default_factory=dict)
 
-    def from_layer(self) -> list[Follower]:
-        """Everything that has to follow the layer's output, nearest first.
+    def run(self, label: str, change: AxisMap, size: int) -> None:
+        """Spread the change of one dimension of the source.
 
         Raises:
-            PatchError: PC306 where the graph cannot follow.
+            PatchError: PC306 where something cannot follow.
         """
-        pending = [Tensor(call) for call in self.source.calls]
-        seen: set[Tensor] = set()
-        while pending:
-            tensor = pending.pop(0)
-            if tensor in seen:
-                continue
-            seen.add(tensor)
-            pending += self._readers(tensor)
-        self._check_all_calls(seen)
-        return list(self.followers.values())
+        for graph in graphs_below(self.context.root):
+            for call in graph.calls():
+                for tensor in call.tensors():
+                    self._readers.setdefault(tensor, []).append(call)
+        for _ in range(_MAX_ROUNDS):
+            for state in (
+                self.dimensions,
+                self.configs,
+                self._changes,
+                self._forwarded,
+                self._pending,
+                self._late,
+            ):
+                state.clear()
+            self._change_dimension(self.source, label, Dimension(change, size, None))
+            if self._settled():
+                return
+        self._refuse(self.source, "joins itself in more ways than can be followed")
 
-    def _readers(self, tensor: Tensor) -> list[Tensor]:
-        """Visit everything that reads a tensor; returns the tensors that grow with it."""
+    def _settled(self) -> bool:
+        """Work off what changes; False where a join met a further input too late."""
+        while self._pending or self._late:
+            if self._pending:
+                self._visit(self._pending.popleft())
+            elif not self._move(self._next_move()):
+                return False
+        return True
+
+    # ------------------------------------------------------------------- tensors
+
+    def _change(self, tensor: Tensor, axis: int, change: AxisMap, reason: Layer) -> None:
+        """Note that an axis of a tensor changes."""
+        known = self._changes.get(tensor)
+        if known == (axis, change):
+            return
+        if known is not None:
+            self._refuse(reason, "would have to change it in two ways at once")
+        self._changes[tensor] = (axis, change)
+        self._pending.append(tensor)
+
+    def _visit(self, tensor: Tensor) -> None:
+        """Ask everything around a tensor that changes."""
         graph = tensor.layer.home
         assert graph is not None
-        grown: list[Tensor] = []
+        self._relate(tensor.call)
+        for call in dict.fromkeys(self._readers.get(tensor, ())):
+            self._relate(call)
         if tensor in flatten(graph.outputs):
-            grown += self._leave(graph, tensor)
-        for call in graph.calls():
-            if tensor in call.tensors():
-                grown += self._visit(call, tensor)
-        return grown
+            self._leave(tensor)
 
-    def _leave(self, graph: Graph, tensor: Tensor) -> list[Tensor]:
-        """The axis reaches an output: of a nested model, or of the model itself."""
+    def _leave(self, tensor: Tensor) -> None:
+        """A changing tensor is an output: of a nested model, or of the model itself."""
+        graph = tensor.layer.home
+        assert graph is not None
         if graph.owner is self.context.root:
-            if not self.is_head:
+            if tensor not in self.heads:
                 self._refuse(tensor.layer, "makes an output of the model, whose shape would change")
-            return []
-        places = [i for i, output in enumerate(flatten(graph.outputs)) if output == tensor]
-        return [Tensor(call, index) for call in graph.owner.calls for index in places]
+            return
+        for call in graph.owner.calls:
+            for index, output in enumerate(flatten(graph.outputs)):
+                if output == tensor:
+                    self._same(tensor, Tensor(call, index))
 
-    def _visit(self, call: Call, tensor: Tensor) -> list[Tensor]:
+    def _same(self, source: Tensor, target: Tensor) -> None:
+        """Two tensors that are one, inside and outside of a nested model."""
+        if source in self._changes:
+            self._change(target, *self._changes[source], target.layer)
+
+    # --------------------------------------------------------------------- calls
+
+    def _relate(self, call: Call) -> None:
         layer = call.layer
         if layer.graph is not None:
-            return self._enter(call, tensor)
-        if layer.is_operation:
-            if len(call.tensors()) > 1:
-                self._refuse(layer, "joins it with another tensor")
-            self._refuse(layer, "is an operation whose constants may run over the axis")
+            self._cross(call)
+        elif layer.is_input:
+            self._input(layer)
+        elif layer.alias_of is not None:
+            self._refuse(layer, "is shared between two models")
+        elif layer.is_operation:
+            self._operation(call)
+        elif moves(layer.class_name) and rule_of(layer) is not None:
+            self._late[call] = None
+        else:
+            self._layer(call)
+
+    def _cross(self, call: Call) -> None:
+        """Into a nested model, or out of it."""
+        graph = call.layer.graph
+        assert graph is not None
+        for outside, inside in zip(call.tensors(), flatten(graph.inputs), strict=False):
+            self._same(outside, inside)
+        for index, inside in enumerate(flatten(graph.outputs)):
+            self._same(Tensor(call, index), inside)
+
+    def _input(self, layer: Layer) -> None:
+        """An input changes: the model's own only where the edit says so."""
+        graph = layer.home
+        assert graph is not None
+        own = Tensor(layer.calls[0])
+        if graph.owner is self.context.root:
+            if layer is not self.source:
+                self._refuse(layer, "is an input of the model, whose shape would change")
+            return
+        position = flatten(graph.inputs).index(own)
+        for call in graph.owner.calls:
+            self._same(own, call.tensors()[position])
+        axis, change = self._changes[own]
+        shape = list(layer.config["batch_shape"])
+        shape[axis] = change.size
+        self.configs.setdefault(layer, {})["batch_shape"] = shape
+
+    def _operation(self, call: Call) -> None:
+        layer = call.layer
+        rule = operation_rule(layer.class_name, layer.module)
+        if rule is None or not rule.elementwise:
+            self._refuse(layer, f"is the operation {layer.class_name}, which is not followed")
+        if any(isinstance(arg, dict) for arg in [*call.args, *call.kwargs.values()]):
+            self._refuse(layer, "has a constant that may run over the axis")
+        self._broadcast(call)
+
+    def _layer(self, call: Call) -> None:
+        layer = call.layer
         rule = rule_of(layer)
-        if rule is None or layer.opaque is not None or layer.alias_of is not None:
+        if rule is None or layer.opaque is not None:
             reason = layer.opaque or f"is a {layer.class_name}, for which patchc has no rule"
             self._refuse(layer, reason)
-        if len(set(call.tensors())) > 1:
-            self._refuse(layer, "joins it with other tensors, which would have to grow too")
-        return self._through(rule, call, tensor)
-
-    def _through(self, rule: Rule, call: Call, tensor: Tensor) -> list[Tensor]:
-        layer = call.layer
         config = complete(rule, layer.config)
         spec = self._spec(call)
-        if not reads_last_axis(rule, config, spec):
-            self._refuse(layer, "does not read it as its last axis")
-        feature = rule.feature_of(config, spec)
-        if feature == "input":
-            if rule.couples_features(config, spec) and self.preserve:
-                self._refuse(layer, f"({layer.class_name}) lets its entries depend on one another")
-            self.followers[layer] = Follower(layer, self.map, absorbs=False)
-            return [Tensor(call)]
-        if not any("input" in (weight.axes or ()) for weight in layer.weights):
-            self._refuse(layer, f"({layer.class_name}) turns it into something else")
-        self.followers[layer] = Follower(layer, self.map, absorbs=True)
-        return []
+        if rule.is_elementwise(config) and not layer.weights:
+            self._broadcast(call)
+            return
+        self._by_label(call, rule, config, spec)
 
-    def _enter(self, call: Call, tensor: Tensor) -> list[Tensor]:
-        """The axis goes into a nested model."""
+    # ------------------------------------------------------------- element by element
+
+    def _broadcast(self, call: Call) -> None:
+        """All tensors of an element-wise call change alike, counted from the last axis."""
+        tensors = [*call.tensors(), Tensor(call)]
+        for tensor in [tensor for tensor in tensors if tensor in self._changes]:
+            axis, change = self._changes[tensor]
+            shape = self._shape(tensor)
+            place = axis - len(shape)
+            for other in tensors:
+                sizes = self._shape(other)
+                if len(sizes) < -place or sizes[place] == 1:
+                    continue
+                if sizes[place] != shape[axis]:
+                    self._refuse(call.layer, "joins tensors of other sizes")
+                self._change(other, len(sizes) + place, change, call.layer)
+
+    def _shape(self, tensor: Tensor) -> Shape:
+        if tensor.spec is None:
+            self._refuse(tensor.layer, "makes a tensor whose shape patchc does not know")
+        return tensor.spec.shape
+
+    # ---------------------------------------------------------------------- by label
+
+    def _by_label(self, call: Call, rule: Rule, config: Mapping[str, Any], spec: CallSpec) -> None:
+        """Dimensions of the layer change with the axes that run over them."""
         layer = call.layer
-        assert layer.graph is not None
-        if len(layer.calls) > 1:
-            self._refuse(layer, "is called several times")
-        places = [i for i, source in enumerate(call.tensors()) if source == tensor]
-        inner = [flatten(layer.graph.inputs)[index] for index in places]
-        for source in inner:
-            self.followers[source.layer] = Follower(
-                source.layer, self.map, absorbs=False, inner_input=True
-            )
-        return inner
-
-    def _check_all_calls(self, seen: set[Tensor]) -> None:
-        """A shared layer can only follow where each of its calls reads the axis."""
-        for follower in self.followers.values():
-            layer = follower.layer
-            if follower.inner_input:
+        ports = ports_of(rule, config, spec)
+        aliases = aliases_of(rule, config)
+        for port in ports:
+            tensor = self._tensor(call, port)
+            axis, change = self._changes.get(tensor, (None, None))
+            if change is None or axis != port.axis:
                 continue
-            if any(not seen.intersection(call.tensors()) for call in layer.calls):
-                self._refuse(layer, "is shared, and another of its calls does not read it")
+            old = self._shape(tensor)[port.axis]
+            found = inverted(port.label, change, old, config) if old is not None else None
+            if found is None:
+                self._refuse(layer, f"cannot change its {base_of(port.label)} that way")
+            label = base_of(port.label)
+            self._change_dimension(layer, aliases.get(label, label), Dimension(*found, layer))
+        self._check_axes(call, ports)
+
+    def _tensor(self, call: Call, port: Port) -> Tensor:
+        return Tensor(call, port.index) if port.output else call.tensors()[port.index]
+
+    def _check_axes(self, call: Call, ports: list[Port]) -> None:
+        """Refuse a change along an axis that the layer has no name for."""
+        labelled = {(self._tensor(call, port), port.axis) for port in ports}
+        outputs = [Tensor(call, index) for index in range(len(call.outputs or [None]))]
+        for tensor in [*call.tensors(), *outputs]:
+            if tensor in self._changes and (tensor, self._changes[tensor][0]) not in labelled:
+                axis = self._changes[tensor][0]
+                self._refuse(call.layer, f"({call.layer.class_name}) does not hand on axis {axis}")
+
+    def _change_dimension(self, layer: Layer, label: str, dimension: Dimension) -> None:
+        """Note that a dimension changes, and with it the axes of all calls of the layer."""
+        known = self.dimensions.setdefault(layer, {})
+        if label in known:
+            if known[label].map != dimension.map:
+                self._refuse(layer, f"would have to change its {label} in two ways at once")
+            return
+        known[label] = dimension
+        rule = rule_of(layer)
+        if rule is None:
+            for call in layer.calls:  # an input
+                axis = len(self._shape(Tensor(call))) - 1
+                self._change(Tensor(call), axis, dimension.map, layer)
+            return
+        config = complete(rule, layer.config)
+        aliases = aliases_of(rule, config)
+        for call in layer.calls:
+            self._check_coupling(call, rule, config, label)
+            for port in ports_of(rule, config, self._spec(call)):
+                base = base_of(port.label)
+                if aliases.get(base, base) == label:
+                    change = derived(port.label, dimension.map, dimension.size, config)
+                    self._change(self._tensor(call, port), port.axis, change, layer)
+
+    def _check_coupling(
+        self, call: Call, rule: Rule, config: Mapping[str, Any], label: str
+    ) -> None:
+        """Refuse where old entries would notice the new ones, as in a normalisation."""
+        spec = self._spec(call)
+        feature = rule.feature_of(config, spec)
+        if not self.preserve or call.layer in self.tail or feature is None:
+            return
+        if base_of(feature) == label and rule.couples_features(config, spec):
+            name = call.layer.class_name
+            self._refuse(call.layer, f"({name}) lets its entries depend on one another")
+
+    # ---------------------------------------------------------------------- movement
+
+    def _next_move(self) -> Call:
+        """The movement whose inputs have all been met as far as earlier rounds tell."""
+        for call in self._late:
+            if self._joins.get(call, set()) <= self._known_inputs(call).keys():
+                break
+        else:
+            call = next(iter(self._late))
+        del self._late[call]
+        return call
+
+    def _move(self, call: Call) -> bool:
+        """Let a change through a layer that moves entries; False to begin again."""
+        layer = call.layer
+        rule = rule_of(layer)
+        assert rule is not None
+        known = self._known_inputs(call)
+        joins = self._joins.setdefault(call, set())
+        if call in self._forwarded and not known.keys() <= joins:
+            joins.update(known)
+            return False
+        output = Tensor(call)
+        result = None if call in self._forwarded else self._changes.get(output)
+        if result is None:
+            joins.update(known)
+            self._forwarded.add(call)
+        shapes = [self._shape(tensor) for tensor in call.tensors()]
+        config = complete(rule, layer.config)
+        try:
+            moved = move(layer.class_name, config, shapes, self._shape(output), known, result)
+        except MovementError as error:
+            self._refuse(layer, str(error))
+        for index, change in moved.inputs.items():
+            self._change(call.tensors()[index], *change, layer)
+        self._change(output, *moved.output, layer)
+        if moved.config:
+            self.configs[layer] = dict(moved.config)
+        return True
+
+    def _known_inputs(self, call: Call) -> dict[int, Change]:
+        return {
+            index: self._changes[tensor]
+            for index, tensor in enumerate(call.tensors())
+            if tensor in self._changes
+        }
+
+    # ------------------------------------------------------------------------ refusal
 
     def _spec(self, call: Call) -> CallSpec:
         try:
@@ -156,78 +353,10 @@ class Spread:
     def _refuse(self, layer: Layer, reason: str) -> NoReturn:
         self.context.refuse(
             "PC306",
-            f"`{self.source.path}` cannot grow: its features reach `{layer.path}`, which {reason}",
-            help=f"grow a layer whose features end before `{layer.name}`,"
+            f"`{self.source.path}` cannot change: its axis reaches `{layer.path}`, which {reason}",
+            help=f"change a layer whose features end before `{layer.name}`,"
             " or replace the layers between as a `block`",
         )
 
 
-def reads_last_axis(rule: Rule, config: dict[str, object], call: CallSpec) -> bool:
-    """Whether the last axis is the one that a layer takes for the features."""
-    if config.get("data_format") == "channels_first":
-        return False
-    axis = config.get("axis", -1)
-    if rule.class_name in {"BatchNormalization", "LayerNormalization", "RMSNormalization"}:
-        axes = axis if isinstance(axis, list) else [axis]
-        return axes in ([-1], [len(call.shape) - 1])
-    return True
-
-
-# ----------------------------------------------------------------------- weights
-
-
-def grow_axes(
-    layer: Layer, label: str, change: AxisMap, size: int, fill: Callable[[Weight], Strategy]
-) -> list[tuple[Weight, tuple[int, ...]]]:
-    """Grow every axis of a layer's weights that runs over a dimension.
-
-    Args:
-        label: the dimension, as in `WeightSpec.axes`.
-        size: its size before.
-        fill: how new entries of a weight are made.
-
-    Returns:
-        The weights that grew, with their shapes before.
-    """
-    grown = []
-    for weight in layer.weights:
-        before = weight.shape
-        for axis, name in enumerate(weight.axes or ()):
-            followed = _follow(name, label, change, size, layer)
-            if followed is not None:
-                _grow(weight, axis, followed, fill(weight), _blocks(name))
-        if weight.shape != before:
-            grown.append((weight, before))
-    return grown
-
-
-def _follow(name: str, label: str, change: AxisMap, size: int, layer: Layer) -> AxisMap | None:
-    """How an axis changes when a dimension does; None where it does not."""
-    if name == label:
-        return change
-    factors = name.split("*")
-    if label not in factors or len(factors) != 2:
-        return None
-    first, second = factors
-    if first.isdigit():
-        return change.repeated(int(first), size)
-    if first == label:
-        return change.stretched(int(layer.config.get(second, 1)))
-    return None
-
-
-def _blocks(name: str) -> int:
-    first = name.split("*", maxsplit=1)[0]
-    return int(first) if first.isdigit() else 1
-
-
-def _grow(weight: Weight, axis: int, change: AxisMap, fill: Strategy, blocks: int) -> None:
-    old = weight.value
-    if fill == DEFAULT:
-        fill = weight.initializer or ZEROS
-    made = old.made or weight.shape if old.base is None else None
-    growths = (*old.growths, Growth(axis, change, fill, blocks))
-    weight.value = replace(old, growths=growths, made=made)
-    shape = list(weight.shape)
-    shape[axis] = change.size
-    weight.shape = tuple(shape)
+_MAX_ROUNDS = 100

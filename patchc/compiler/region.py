@@ -46,7 +46,12 @@ class Block:
 
 
 def head_of(output: Tensor) -> Layer:
-    """The layer that makes the feature axis of an output.
+    """The layer that makes the feature axis of an output; raises as `way_to_head`."""
+    return way_to_head(output)[-1]
+
+
+def way_to_head(output: Tensor) -> list[Layer]:
+    """The layers from an output back to the one that makes its feature axis, that one last.
 
     Walks back through whatever hands features on: activations, softmax,
     dropout, normalisation, pooling, reshapes, operations with constants.
@@ -55,8 +60,10 @@ def head_of(output: Tensor) -> Layer:
         RegionError: at a fork, an input, or a class that patchc does not know.
     """
     tensor, context = resolve(output, ())
+    way: list[Layer] = []
     while True:
         layer = tensor.layer
+        way.append(layer)
         if layer.is_input:
             raise RegionError(
                 f"nothing between input `{layer.path}` and this output makes its features",
@@ -64,7 +71,7 @@ def head_of(output: Tensor) -> Layer:
             )
         feature = feature_of(layer)
         if feature is not None and not feature.startswith("input"):
-            return layer
+            return way
         tensor, context = _only_source(tensor, context)
 
 

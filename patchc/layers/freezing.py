@@ -15,12 +15,16 @@ from patchc.model.graph import Layer, walk
 
 
 def trains(layer: Layer, root: Layer) -> bool:
-    """Whether weights of a layer will train after Keras has loaded the file."""
+    """Whether weights of a layer will train in the result, after Keras has loaded it from a file.
+
+    In memory every class can be frozen.
+    """
     if not root.trainable:
         return False
     if layer.graph is not None:
         return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
-    return not freezable(layer) or any(_leaf_flags(layer.config))
+    holds = root.in_memory or freezable(layer)
+    return not holds or any(_leaf_flags(layer.config))
 
 
 def freezable(layer: Layer) -> bool:

@@ -91,23 +91,62 @@ class AxisMap:
 
         This is how the gates of a recurrent kernel follow its `units`.
         """
-        blocks = (
-            NEW if i == NEW else block * old_size + i
-            for block in range(times)
-            for i in self.indices()
-        )
-        return AxisMap.of(blocks)
+        return self.spread(times, old_size, 1)
 
     def stretched(self, by: int) -> AxisMap:
         """The map of an axis on which each old entry stands for `by` neighbours.
 
         This is how the output of a depthwise convolution follows its input.
         """
+        return self.spread(1, 0, by)
+
+    def joined(self, before: int, size: int, after: int) -> AxisMap:
+        """The map of an axis in which this one, of `size`, lies between untouched entries.
+
+        Args:
+            before, after: number of untouched entries on either side.
+        """
+        shifted = (NEW if i == NEW else before + i for i in self.indices())
+        rest = range(before + size, before + size + after)
+        return AxisMap.of(chain(range(before), shifted, rest))
+
+    def between(self, start: int, stop: int) -> AxisMap:
+        """The part of the map that the old entries `start .. stop` have, from 0.
+
+        New entries belong to the part of the old entry in front of them, those
+        at the very beginning to the first.
+        """
+        part: list[int] = []
+        inside = start == 0
+        for index in self.indices():
+            if index != NEW:
+                inside = start <= index < stop
+            if inside:
+                part.append(NEW if index == NEW else index - start)
+        return AxisMap.of(part)
+
+    def spread(self, outer: int, old_size: int, inner: int) -> AxisMap:
+        """The map of the flat axis that `outer` x this axis x `inner` make, row by row.
+
+        This is how a flattened axis follows one of the axes it was made of.
+        """
+        indices = self.indices()
         return AxisMap.of(
-            chain.from_iterable(
-                [NEW] * by if i == NEW else range(i * by, (i + 1) * by) for i in self.indices()
-            )
+            NEW if i == NEW else (o * old_size + i) * inner + j
+            for o in range(outer)
+            for i in indices
+            for j in range(inner)
         )
+
+    def gathered(self, outer: int, old_size: int, inner: int) -> AxisMap | None:
+        """The map whose `spread` this is; None where there is none."""
+        count, rest = divmod(self.size, outer * inner)
+        if rest:
+            return None
+        first = self.indices()[: count * inner : inner]
+        found = AxisMap.of(NEW if i == NEW else i // inner for i in first)
+        fits = all(i == NEW or i % inner == 0 for i in first)
+        return found if fits and found.spread(outer, old_size, inner) == self else None
 
     def to_json(self) -> list[list[int] | int]:
         """Runs as JSON: `[start, length]` for old entries, a number for new ones."""

@@ -126,6 +126,7 @@ class Layer:
             is shared between two models.
         origin: path in the base model, None for a new layer.
         address: storage group in the base model, None where it has none.
+        in_memory: the root of a model in memory, where every flag holds.
     """
 
     name: str
@@ -143,6 +144,7 @@ class Layer:
     alias_of: Layer | None = None
     origin: str | None = None
     address: str | None = None
+    in_memory: bool = False
 
     @property
     def path(self) -> str:

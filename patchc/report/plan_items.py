@@ -7,7 +7,7 @@ what takes their place, and many alike become one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -77,14 +77,6 @@ class Items:
         self._entries = {entry.path: entry for entry in plan.ledger.entries}
         self._classes = {**plan.before.layers, **plan.layers}
         self._weighted = _owners(self._entries) | {w.layer for w in plan.base.weights.values()}
-        self._dropped: dict[str, list[WeightLine]] = {}
-        told = {o.address for o in plan.operations if o.action == "drop"}
-        for address in plan.ledger.dropped:
-            stored = plan.base.weights[address]
-            if stored.path in told:
-                continue
-            line = WeightLine(stored.name, weight_shape(stored.shape), "dropped")
-            self._dropped.setdefault(stored.layer, []).append(line)
 
     def of_edit(self, number: int) -> list[Item]:
         """What one edit does, without folding; edits are counted through all patches."""
@@ -105,7 +97,7 @@ class Items:
                 latest[draft.name] = draft
                 drafts.append(draft)
                 continue
-            owner = _owner(operation.address, known)
+            owner = _owner(operation.address, latest) or _owner(operation.address, known)
             if owner not in latest:
                 latest[owner] = _Draft(owner, None)
                 drafts.append(latest[owner])
@@ -120,8 +112,6 @@ class Items:
             return Item("~", "re-initialise", draft.name, kind, "fresh values", "", weights)
         item = _LAYER_ITEMS.get(operation.action, _other)(operation)
         kind = item.kind or self._classes.get(item.name, "")
-        if operation.action == "remove" and not weights:
-            weights = tuple(self._dropped.get(item.name, ()))
         return replace(item, kind=kind, weights=weights)
 
     def _weight(self, owner: str, operation: Operation) -> WeightLine:
@@ -190,8 +180,8 @@ def _owners(paths: Iterable[str]) -> set[str]:
     return found
 
 
-def _owner(address: str, known: set[str]) -> str:
-    """The layer that a weight's address belongs to: the longest path that is known."""
+def _owner(address: str, known: Container[str]) -> str:
+    """The layer that a weight's address belongs to: the longest of the known paths, "" for none."""
     owner = address.rpartition("/")[0]
     while owner and owner not in known:
         owner = owner.rpartition("/")[0]

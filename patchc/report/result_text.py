@@ -1,4 +1,4 @@
-"""Results as text: what `patchc apply`, `verify` and `validate` print."""
+"""Results as text: what `patchc apply` and `verify` print."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 from patchc.report.paint import PLAIN, Paint
 from patchc.report.plan_text import NOTHING_TO_DO, totals, warning_lines
 from patchc.report.safe import padded, safe
-from patchc.report.source import counts, one
 from patchc.report.words import counted, table
 
 if TYPE_CHECKING:
     from patchc.checks import Check
-    from patchc.errors import Diagnostic
-    from patchc.language.patch import Patch
     from patchc.results import Report
 
 
@@ -58,17 +55,3 @@ def _checks(checks: Sequence[Check], paint: Paint) -> Iterator[str]:
     for check, line in zip(checks, table(rows), strict=True):
         mark = padded("ok" if check.ok else "FAILED", 6)
         yield f"  {paint.green(mark) if check.ok else paint.red(mark)}  {line}"
-
-
-def validation_text(
-    patches: Sequence[Patch], warnings: Sequence[Diagnostic], paint: Paint = PLAIN
-) -> str:
-    """The patches that are valid, and the lints."""
-    lines: list[str] = []
-    for warning in warnings:
-        lines += [one(warning, paint), ""]
-    rows = [(safe(p.source.name), safe(p.id), counted(len(p.edits), "edit")) for p in patches]
-    lines += [f"{paint.green('ok')}  {line}" for line in table(rows)]
-    if warnings:
-        lines.append(counts(warnings))
-    return "\n".join(lines)

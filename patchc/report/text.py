@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from patchc.report.model_text import inspection_text
 from patchc.report.paint import PLAIN, Paint
-from patchc.report.plan_text import plan_text
-from patchc.report.result_text import report_text, validation_text
-from patchc.report.source import full
-from patchc.report.words import table
+from patchc.report.safe import safe
+from patchc.report.source import counts, full, one
+from patchc.report.words import counted, table
 
 if TYPE_CHECKING:
     from patchc.codes import Code
@@ -22,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Text:
-    """Says everything in words and tables."""
+    """Says everything in words and tables.
+
+    What tells of models is imported on use, so that `validate` starts fast.
+    """
 
     is_data = False
 
@@ -31,18 +32,27 @@ class Text:
 
     def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
         """The patches that are valid, and the lints with their source lines."""
-        return validation_text(patches, warnings, self._paint)
+        told = [line for warning in warnings for line in (one(warning, self._paint), "")]
+        rows = [(safe(p.source.name), safe(p.id), counted(len(p.edits), "edit")) for p in patches]
+        told += [f"{self._paint.green('ok')}  {line}" for line in table(rows)]
+        return "\n".join([*told, counts(warnings)] if warnings else told)
 
     def inspected(self, found: Inspection) -> str:
         """The table of layers, or what a selector picks and why."""
+        from patchc.report.model_text import inspection_text  # noqa: PLC0415 (as above)
+
         return inspection_text(found, self._paint)
 
     def planned(self, plan: Plan) -> str:
         """The plan, as `str(plan)` gives it."""
+        from patchc.report.plan_text import plan_text  # noqa: PLC0415 (as above)
+
         return plan_text(plan, self._paint)
 
     def reported(self, report: Report) -> str:
         """Files, ledger and checks."""
+        from patchc.report.result_text import report_text  # noqa: PLC0415 (as above)
+
         return report_text(report, self._paint)
 
     def explained(self, codes: Mapping[str, Code]) -> str:

@@ -8,7 +8,7 @@ between them is left out, so nothing is copied on the way.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -22,6 +22,9 @@ from patchc.storage.hdf5 import Dataset, Datatype, Group
 
 Maker = Callable[[], Any]
 """Makes the value of one variable when it is asked for."""
+
+Parts = Sequence[tuple[Any, str | None]]
+"""What saves and loads itself, and its address; with None, only what a model itself holds."""
 
 _VARS = "vars"
 _COPYING_BACKENDS = frozenset({"tensorflow", "torch"})
@@ -114,19 +117,28 @@ class ServingStore(saving_lib.H5IOStore):  # type: ignore[misc]  # Keras has no 
         """Nothing is open."""
 
 
-def capture(saveable: Any, path: str, store: CapturingStore, assets: str | None = None) -> None:
-    """Have a model or layer save its variables, those of its optimizer included.
+def capture(
+    model: Any, parts: Parts, store: CapturingStore, assets: str | None = None
+) -> None:
+    """Have a model save its variables, those of its optimizer included.
 
     Args:
-        path: address of the saveable.
-        assets: folder that vocabularies and the like go to.
+        parts: what saves itself, with its address.
+        assets: a folder to be made, that vocabularies and the like go to.
     """
-    optimizer = getattr(saveable, OPTIMIZER, None)
-    visited = {id(optimizer)}  # it would copy every slot
+    visited = {id(_optimizer(model))}  # it would copy every slot
     disk = saving_lib.DiskIOStore(assets, mode="w") if assets is not None else None
-    saving_lib._save_state(saveable, store, disk, path, visited)
-    if optimizer is not None:
-        _capture_optimizer(optimizer, OPTIMIZER, store)
+    for part, path in parts:
+        if part is model and path is None:
+            model.save_own_variables(store.make(""))
+        else:
+            saving_lib._save_state(part, store, disk, path, visited)
+    if _optimizer(model) is not None:
+        _capture_optimizer(_optimizer(model), OPTIMIZER, store)
+
+
+def _optimizer(model: Any) -> Any:
+    return getattr(model, OPTIMIZER, None)
 
 
 def _capture_optimizer(optimizer: Any, path: str, store: CapturingStore) -> None:
@@ -141,18 +153,21 @@ def _capture_optimizer(optimizer: Any, path: str, store: CapturingStore) -> None
         _capture_optimizer(inner, f"{path}/inner_optimizer", store)
 
 
-def restore(
-    saveable: Any, path: str, makers: Mapping[str, Maker], assets: str | None = None
-) -> None:
-    """Have a model or layer load its variables.
+def restore(model: Any, parts: Parts, makers: Mapping[str, Maker], assets: str) -> None:
+    """Have a model load its variables.
 
     An optimizer of which nothing is held starts afresh.
     """
-    fresh = not any(address.startswith(f"{OPTIMIZER}/") for address in makers)
-    visited = {id(getattr(saveable, OPTIMIZER, None))} if fresh else {id(None)}
-    has_assets = assets is not None and bool(os.listdir(assets))
-    disk = saving_lib.DiskIOStore(assets, mode="r") if has_assets else None
-    saving_lib._load_state(saveable, ServingStore(makers), disk, path, visited_saveables=visited)
+    store = ServingStore(makers)
+    visited = {id(_optimizer(model))}
+    disk = saving_lib.DiskIOStore(assets, mode="r") if os.listdir(assets) else None
+    for part, path in parts:
+        if part is model and path is None:
+            model.load_own_variables(store.get(""))
+        else:
+            saving_lib._load_state(part, store, disk, path, visited_saveables=visited)
+    if store.has_path(OPTIMIZER):
+        saving_lib._load_state(_optimizer(model), store, None, OPTIMIZER)
 
 
 def tree_of(store: CapturingStore) -> Group:

@@ -163,7 +163,7 @@ def _assert_weights(judged: Judged) -> None:
     assert {entry.path for entry in judged.plan.ledger.entries} == set(judged.after)
     for entry in judged.plan.ledger.entries:
         values = judged.after[entry.path]
-        assert values.shape == entry.shape, entry.path
+        assert (values.shape, values.dtype.name) == (entry.shape, entry.dtype), entry.path
         if entry.value.base is None:
             assert not entry.value.growths or entry.value.init is not None
             if entry.value.init is not None and not entry.value.growths:

@@ -121,7 +121,7 @@ def layer_spec(draw: Draw[Any], shape: Sequence[int | None]) -> Spec:
 
 
 _RARE: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
-    [{}] * 12 + [{"trainable": False}, {"dtype": "mixed_float16"}, {"dtype": "float64"}]
+    [{}] * 12 + [{"dtype": "mixed_float16"}, {"dtype": "float64"}]
 )
 
 

@@ -1,0 +1,158 @@
+"""Ports: which axes of a call run over which dimension of its layer.
+
+A weight's axes carry the names of dimensions (`WeightSpec.axes`); so do the
+feature axes of what a layer reads and makes.  Whoever knows how a dimension
+changes knows from these names all that changes with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from patchc.layers.base import CallSpec, Config, Rule, TensorSpec
+from patchc.model.axis import AxisMap
+
+_NO_FEATURES = frozenset({"Embedding", "InputLayer"})
+"""Layers that read no features."""
+_RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU"})
+_HEADS = frozenset({"MultiHeadAttention", "GroupQueryAttention"})
+_AXIS_IN_CONFIG = frozenset({"BatchNormalization", "Normalization"})
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An axis of a tensor that a call reads or makes.
+
+    Args:
+        output: whether the call makes the tensor.
+        index: which of its tensors, in Keras's order.
+        axis: which axis, from 0.
+        label: what it runs over, as in `WeightSpec.axes`.
+    """
+
+    output: bool
+    index: int
+    axis: int
+    label: str
+
+
+def ports_of(rule: Rule, config: Config, call: CallSpec) -> list[Port]:
+    """The labelled axes of a call."""
+    return [*_inputs(rule, config, call), *_outputs(rule, config, call)]
+
+
+def _inputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
+    tensors = call.tensors()
+    if rule.class_name in _NO_FEATURES or not tensors:
+        return
+    if rule.class_name in _HEADS:
+        yield from _attention_inputs(call, tensors)
+        return
+    yield Port(False, 0, _feature_axis(rule, config, len(tensors[0].shape)), "input")
+    if rule.class_name in _RECURRENT:
+        for index, tensor in enumerate(tensors[1:], start=1):
+            yield Port(False, index, len(tensor.shape) - 1, "units")
+
+
+def _attention_inputs(call: CallSpec, tensors: list[TensorSpec]) -> Iterator[Port]:
+    """Query, value and key; without a key, the value is read in its place."""
+    for position, name in enumerate(("query", "value", "key")):
+        given = call.get(name, position)
+        if not isinstance(given, TensorSpec):
+            continue
+        index = next(i for i, tensor in enumerate(tensors) if tensor is given)
+        label = "input" if name == "query" else f"input:{name}"
+        yield Port(False, index, len(given.shape) - 1, label)
+        if name == "value" and not isinstance(call.get("key", 2), TensorSpec):
+            yield Port(False, index, len(given.shape) - 1, "input:key")
+
+
+def _outputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
+    feature = rule.feature_of(config, call)
+    if feature is None:
+        return
+    if rule.class_name in _HEADS and not config.get("output_shape"):
+        feature = "input"
+    rank = len(call.shape) if call.tensors() else 0
+    for index, shape in enumerate(rule.outputs(config, call)):
+        if rule.class_name in _HEADS and index:
+            return  # attention scores
+        same_rank = len(shape) == rank
+        axis = _feature_axis(rule, config, len(shape)) if same_rank else len(shape) - 1
+        yield Port(True, index, axis, feature)
+
+
+def aliases_of(rule: Rule, config: Config) -> Mapping[str, str]:
+    """Dimensions that are one and the same: label -> the label that stands for it."""
+    if rule.class_name in _HEADS and not config.get("output_shape"):
+        return {"output": "input"}
+    return {}
+
+
+def _feature_axis(rule: Rule, config: Config, rank: int) -> int:
+    if rule.class_name in _AXIS_IN_CONFIG:
+        axis = config.get("axis", -1)
+        axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+        return int(axis) % rank if isinstance(axis, int) else rank - 1
+    return 1 if config.get("data_format") == "channels_first" and rank > 2 else rank - 1
+
+
+# ------------------------------------------------------------------------ labels
+
+
+def base_of(label: str) -> str:
+    """The dimension that a label is made of: `units` for `4*units`."""
+    first, _, second = label.partition("*")
+    return second if first.isdigit() else first
+
+
+def derived(label: str, change: AxisMap, size: int, config: Mapping[str, Any]) -> AxisMap:
+    """How an axis changes when the dimension in its label does.
+
+    Args:
+        change: of the dimension.
+        size: of the dimension before.
+    """
+    first, star, second = label.partition("*")
+    if not star:
+        return change
+    if first.isdigit():
+        return change.repeated(int(first), size)
+    return change.stretched(int(config.get(second, 1)))
+
+
+def inverted(
+    label: str, change: AxisMap, old_size: int, config: Mapping[str, Any]
+) -> tuple[AxisMap, int] | None:
+    """The change of the dimension, and its size, from that of an axis; None where it cannot be.
+
+    Args:
+        change: of the axis.
+        old_size: of the axis before.
+    """
+    first, star, second = label.partition("*")
+    if not star:
+        return change, old_size
+    if first.isdigit():
+        size = old_size // int(first)
+        found = change.gathered(int(first), size, 1)
+    else:
+        by = int(config.get(second, 1))
+        size = old_size // by
+        found = change.gathered(1, size, by)
+    return None if found is None else (found, size)
+
+
+def reading_axes(rule: Rule, weight: str, axes: tuple[str, ...]) -> set[int]:
+    """The axes of a weight that are summed over: new entries there have to start at zero."""
+    name = weight.rpartition("/")[2]
+    if name == "recurrent_kernel":
+        return {len(axes) - 2}
+    if rule.class_name in _HEADS and weight == "attention_output/kernel":
+        return {0, 1}
+    per_feature = rule.feature or ""
+    if name == "depthwise_kernel" or per_feature.startswith("input"):
+        return set()
+    return {i for i, label in enumerate(axes) if label.startswith("input")}

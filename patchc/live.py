@@ -1,0 +1,59 @@
+"""The way of a model in memory: from a `keras.Model` and patches to a plan, or to a new model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from patchc.compiler.compile import compile_patches
+from patchc.compiler.plan import Plan
+from patchc.errors import PatchError
+from patchc.language.patch import Patch
+from patchc.results import Report
+from patchc.storage.live import LiveModel, build_live, open_live
+from patchc.storage.live_checks import check_live
+from patchc.storage.live_objects import MODEL
+from patchc.storage.live_parts import check_patches, check_plan, is_graph
+
+
+def plan_live(model: Any, patches: Sequence[Patch]) -> Plan:
+    """Compile patches against a model in memory.
+
+    Raises:
+        PatchError: the model cannot be built anew, or a patch does not fit it.
+    """
+    with open_live(model) as live:
+        return _compile(live, patches)
+
+
+def apply_live(model: Any, patches: Sequence[Patch]) -> tuple[Any, Report]:
+    """Make a new model from one in memory, which stays as it is.
+
+    Raises:
+        PatchError: the model cannot be built anew, a patch does not fit it, or
+            a check of the result does not hold.
+    """
+    with open_live(model) as live:
+        plan = _compile(live, patches)
+        new = build_live(live, plan)
+        nowhere = {"path": MODEL, "sha256": None}
+        report = Report(
+            command="apply",
+            plan=plan,
+            base=nowhere,
+            output={**nowhere, "bytes": None},
+            checks=check_live(live, plan, new),
+        )
+    failed = [check.diagnostic(MODEL) for check in report.checks if not check.ok]
+    if failed:
+        raise PatchError(*failed)
+    return new, report
+
+
+def _compile(live: LiveModel, patches: Sequence[Patch]) -> Plan:
+    if is_graph(live.model):
+        return compile_patches(live.document(), patches)
+    check_patches(live.model, patches)
+    plan = compile_patches(live.document(), patches)
+    check_plan(live.model, live.outline, plan)
+    return plan

@@ -1,0 +1,306 @@
+"""Models in memory: a live `keras.Model` read into a Document, and a plan made into a new one.
+
+The model saves its variables to a store in memory and the new one loads them
+from there, so a model in memory and the same model in a file go through one
+compiler and come out alike.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras.src.saving.serialization_lib import ObjectSharingScope
+
+from patchc.arrays.dtypes import Array, ValuesError
+from patchc.arrays.produce import produce
+from patchc.compiler.plan import LedgerEntry, Plan
+from patchc.layers.freezing import trains
+from patchc.model.config import ConfigError, check_order, read_config
+from patchc.model.document import Document
+from patchc.model.graph import Layer, walk
+from patchc.storage.attach import attach_weights
+from patchc.storage.hdf5 import Group
+from patchc.storage.live_objects import MODEL, Objects, build, compiles_itself, refusal
+from patchc.storage.live_parts import (
+    build_parts,
+    check_built,
+    is_graph,
+    layers_by_node,
+    outline_of,
+    saving_parts,
+)
+from patchc.storage.live_state import (
+    CapturingStore,
+    Maker,
+    capture,
+    carried,
+    is_variable,
+    restore,
+    stored,
+    tree_of,
+    unstored,
+)
+
+_ASSETS = "assets/"
+
+
+@dataclass(slots=True)
+class LiveModel:
+    """A model in memory whose configuration and variables have been looked at.
+
+    Args:
+        model: the model; nothing here changes it.
+        outline: the configuration that the compiler sees.
+        objects: the model's own classes and functions.
+        values: its variables by the address at which saving puts them.
+        tree: the same as groups and datasets, without values.
+        assets: folder with its vocabularies and the like.
+    """
+
+    model: Any
+    outline: Mapping[str, Any]
+    objects: Objects
+    values: Mapping[str, Any]
+    tree: Group
+    assets: str
+
+    def document(self) -> Document:
+        """A fresh document: compiling edits it."""
+        root = read_root(self.outline)
+        attached = attach_weights(root, self.tree, MODEL)
+        _mark_trainable(root, layers_by_node(root, self.model), self.values)
+        return Document(
+            root=root,
+            path=MODEL,
+            weights=attached.weights,
+            optimizer=attached.optimizer,
+            assets=tuple(_ASSETS + name for name in _files(self.assets)),
+        )
+
+    def stored(self, address: str) -> Array:
+        """The value of a variable as an array."""
+        return stored(self.values[address])
+
+
+@contextmanager
+def open_live(model: Any) -> Iterator[LiveModel]:
+    """Look at a model in memory.
+
+    Raises:
+        PatchError: PC308 for a model that cannot be built anew.
+    """
+    check_built(model)
+    objects = Objects(model)
+    outline = objects.config(model) if is_graph(model) else outline_of(model, objects)
+    with tempfile.TemporaryDirectory(prefix="patchc-") as folder:
+        assets = str(Path(folder, "assets"))
+        store = CapturingStore()
+        capture(model, saving_parts(model, read_root(outline)), store, assets)
+        yield LiveModel(model, outline, objects, store.values, tree_of(store), assets)
+
+
+def read_root(outline: Mapping[str, Any]) -> Layer:
+    """The layers of a model in memory.
+
+    Raises:
+        PatchError: PC404 where its configuration is not understood.
+    """
+    try:
+        root = read_config(outline)
+        check_order(root)
+    except (ConfigError, KeyError, TypeError, IndexError, AttributeError) as error:
+        message = f"its configuration {error}" if isinstance(error, ConfigError) else str(error)
+        raise refusal(message, "build the model with Keras 3", "PC404") from None
+    root.in_memory = True
+    return root
+
+
+def _files(folder: str) -> list[str]:
+    """Paths of the files in a folder, from there."""
+    found = (path for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _mark_trainable(
+    root: Layer, layers: Mapping[Layer, Any], values: Mapping[str, Any]
+) -> None:
+    """Where no rule tells which weights of a layer train, the layer in memory does."""
+    for node in walk(root):
+        if node.opaque is None or node not in layers:
+            continue
+        below = layers[node]._flatten_layers()
+        trainable = {id(v) for layer in below for v in layer._trainable_variables}
+        for weight in node.weights:
+            value = values[str(weight.value.base)]
+            weight.trainable = id(value) in trainable or not is_variable(value)
+
+
+# ---------------------------------------------------------------------- result
+
+
+def build_live(live: LiveModel, plan: Plan) -> Any:
+    """Carry a plan out: a new model, the old one untouched.
+
+    Raises:
+        PatchError: PC305 where a strategy cannot make a value, PC308 where a
+            class of the model cannot be built anew.
+    """
+    root = plan.base.root
+    config = {key: value for key, value in plan.config.items() if key != "compile_config"}
+    with ObjectSharingScope(), undrawn():
+        if is_graph(live.model):
+            new = build(deepcopy(config), live.objects)
+        else:
+            new = build_parts(live.model, live.outline, plan.config, live.objects)
+    layers = layers_by_node(root, new)
+    base = layers_by_node(read_root(live.outline), live.model)
+    _freeze(root, layers, base)
+    _compile(live, plan, new)
+    with tempfile.TemporaryDirectory(prefix="patchc-") as assets:
+        for name, base in plan.assets.items():
+            place = Path(assets, name.removeprefix(_ASSETS))
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(live.assets, base.removeprefix(_ASSETS)), place)
+        restore(new, saving_parts(new, root), _makers(live, plan), assets)
+    _copy_adapters(layers, base)
+    return new
+
+
+def _freeze(root: Layer, layers: Mapping[Layer, Any], base: Mapping[Layer, Any]) -> None:
+    """Set the flags that a configuration cannot hold.
+
+    Keras builds some classes as trainable whatever the configuration says, and
+    the layers inside a custom layer have flags that it may not write.
+    """
+    origins = {node.path: layer for node, layer in base.items()}
+    for node in walk(root):
+        layer, old = layers.get(node), origins.get(node.origin or "")
+        if layer is None or node.graph is not None:
+            continue
+        if layer.trainable and not trains(node, root):
+            layer.trainable = False
+        if node.opaque and old is not None and type(old) is type(layer):
+            _follow(old, layer)
+
+
+def _follow(old: Any, new: Any) -> None:
+    """Copy the flags of the layers inside a layer whose own flag is as it was."""
+    if old.trainable != new.trainable:
+        return
+    inside = zip(old._flatten_layers(False), new._flatten_layers(False), strict=False)
+    for one, other in inside:
+        if other.trainable != one.trainable:
+            other.trainable = one.trainable
+
+
+def _compile(live: LiveModel, plan: Plan, new: Any) -> None:
+    """Compile the new model as the plan says; the optimizer gets its variables now or later."""
+    config = plan.config.get("compile_config")
+    if not config:
+        return
+    with keras.saving.custom_object_scope(live.objects.by_name):
+        if compiles_itself(live.model):
+            new.compile_from_config(deepcopy(config))
+        else:
+            new.compile(**keras.saving.deserialize_keras_object(deepcopy(config)))
+    optimizer = getattr(new, "optimizer", None)
+    if optimizer is not None and len(plan.optimizer.entries) > len(optimizer.variables):
+        optimizer.build(new.trainable_variables)
+
+
+def _makers(live: LiveModel, plan: Plan) -> dict[str, Maker]:
+    entries = (*plan.ledger.entries, *plan.optimizer.entries)
+    return {entry.address: partial(_made, live, plan, entry) for entry in entries}
+
+
+def _made(live: LiveModel, plan: Plan, entry: LedgerEntry) -> Any:
+    """The value of a variable of the result, for it to be assigned."""
+    if entry.value.base is not None and not entry.value.growths:
+        return carried(live.values[entry.value.base])
+    return unstored(made_values(live, plan, entry), entry.dtype)
+
+
+def made_values(live: LiveModel, plan: Plan, entry: LedgerEntry) -> Array:
+    """The values of a weight or slot of the result as an array.
+
+    Raises:
+        PatchError: PC305 where its strategy cannot make it.
+    """
+    value = entry.value
+    old = None if value.base is None else live.stored(value.base)
+    if old is not None and not value.growths:
+        return old
+    mirrored = None
+    if value.mirror is not None:
+        other = next(e for e in plan.ledger.entries if e.address == value.mirror)
+        mirrored = made_values(live, plan, other)
+    try:
+        return produce(value, entry.shape, entry.dtype, old, mirrored)
+    except ValuesError as error:
+        raise refusal(f"`{entry.path}` {error}", "use another `init`", "PC305") from None
+
+
+def _copy_adapters(new: Mapping[Layer, Any], base: Mapping[Layer, Any]) -> None:
+    """Variables that saving merges into others: a LoRA adapter stays what it is."""
+    origins = {node.path: layer for node, layer in base.items()}
+    for node, layer in new.items():
+        old = origins.get(node.origin or "")
+        if node.graph is not None or old is None or type(old) is not type(layer):
+            continue
+        pairs = zip(old._flatten_layers(), layer._flatten_layers(), strict=False)
+        for one, other in pairs:
+            if getattr(one, "lora_enabled", False) and getattr(other, "lora_enabled", False):
+                for source, target in zip(one.variables, other.variables, strict=True):
+                    target.assign(carried(source))
+
+
+# ------------------------------------------------------------------- no drawing
+
+_DRAWING = threading.Lock()
+_RANDOM = (
+    keras.initializers.Orthogonal,
+    keras.initializers.RandomNormal,
+    keras.initializers.RandomUniform,
+    keras.initializers.TruncatedNormal,
+    keras.initializers.VarianceScaling,
+)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """Let Keras's own layers start from zeros, in this thread, while the block runs.
+
+    All of their weights are assigned afterwards, and drawing them first takes
+    longer than everything else.  Layers of other makers draw as ever: they may
+    keep values that are not saved.
+    """
+    owner, original = threading.get_ident(), keras.Layer.add_weight
+
+    def add_weight(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        own = type(layer).__module__.startswith("keras.src.layers.")
+        if own and threading.get_ident() == owner and _draws(kwargs.get("initializer")):
+            kwargs["initializer"] = "zeros"
+        return original(layer, *args, **kwargs)
+
+    with _DRAWING:
+        keras.Layer.add_weight = add_weight
+        try:
+            yield
+        finally:
+            keras.Layer.add_weight = original
+
+
+def _draws(initializer: Any) -> bool:
+    if initializer is None or isinstance(initializer, str):
+        return True
+    return isinstance(initializer, _RANDOM)

@@ -1,0 +1,131 @@
+"""Checks of a model in memory: an independent look at what a plan was made into.
+
+The result saves its variables once more, and they are held against the plan
+and against the variables of the base, bit by bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from patchc.arrays.dtypes import Array
+from patchc.arrays.produce import old_entries
+from patchc.checks import Check
+from patchc.compiler.plan import LedgerEntry, Plan
+from patchc.model.document import structure_hash
+from patchc.storage.attach import OPTIMIZER, attach_weights
+from patchc.storage.live import LiveModel, made_values, read_root
+from patchc.storage.live_objects import MODEL, Objects
+from patchc.storage.live_parts import is_graph, saving_parts
+from patchc.storage.live_state import CapturingStore, capture, dtype_of, stored, tree_of
+
+Values = Mapping[str, Any]
+
+
+def check_live(live: LiveModel, plan: Plan, new: Any) -> tuple[Check, ...]:
+    """Hold a model in memory against its plan and its base."""
+    store = CapturingStore()
+    capture(new, saving_parts(new, plan.base.root), store)
+    return (
+        _structure(plan, new, store),
+        _accounted(plan, store.values),
+        _kept(live, plan, store.values),
+        _changed(live, plan, store.values),
+        _optimizer(live, plan, new, store.values),
+    )
+
+
+def _structure(plan: Plan, new: Any, store: CapturingStore) -> Check:
+    if not is_graph(new):
+        return Check("configuration-as-planned", ok=True, detail="layer by layer")
+    root = read_root(Objects(new).config(new))
+    attach_weights(root, tree_of(store), MODEL)
+    same = structure_hash(root) == plan.structure
+    detail = "layers and connections are those of the plan" if same else "the layers differ"
+    return Check("configuration-as-planned", same, detail)
+
+
+def _accounted(plan: Plan, values: Values) -> Check:
+    """The result holds exactly the weights of the ledger, and no weight of the base is lost."""
+    entries = plan.ledger.entries
+    planned = {entry.address: (entry.shape, entry.dtype) for entry in entries}
+    found = {
+        address: (tuple(value.shape), dtype_of(value))
+        for address, value in values.items()
+        if not address.startswith(f"{OPTIMIZER}/")
+    }
+    wrong = [a for a in sorted({*planned, *found}) if planned.get(a) != found.get(a)]
+    used = {e.value.base for e in entries} | {e.value.replaces for e in entries}
+    wrong += sorted(set(plan.base.weights) - used - set(plan.ledger.dropped))
+    detail = f"{len(plan.base.weights)} of the base, {len(entries)} of the result"
+    return _verdict("every-weight-accounted-for", wrong, detail)
+
+
+def _kept(live: LiveModel, plan: Plan, values: Values) -> Check:
+    kept = [e for e in plan.ledger.entries if e.value.base is not None and not e.value.growths]
+    wrong = [entry.path for entry in kept if not _is_same(live, entry, values)]
+    return _verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
+
+
+def _changed(live: LiveModel, plan: Plan, values: Values) -> Check:
+    changed = [e for e in plan.ledger.entries if e.value.base is None or e.value.growths]
+    wrong = [entry.path for entry in changed if not _as_planned(live, plan, entry, values)]
+    detail = f"{len(changed) - len(wrong)} of {len(changed)}"
+    return _verdict("new-values-as-planned", wrong, detail)
+
+
+def _optimizer(live: LiveModel, plan: Plan, new: Any, values: Values) -> Check:
+    entries = plan.optimizer.entries
+    wrong = [
+        entry.path
+        for entry in entries
+        if not (
+            _is_same(live, entry, values)
+            if entry.fate == "kept"
+            else _as_planned(live, plan, entry, values)
+        )
+    ]
+    held = {address for address in values if address.startswith(f"{OPTIMIZER}/")}
+    if entries:
+        wrong += sorted(held ^ {entry.address for entry in entries})
+    return _verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
+
+
+def _is_same(live: LiveModel, entry: LedgerEntry, values: Values) -> bool:
+    if entry.address not in values:
+        return False
+    return _bits_equal(live.stored(str(entry.value.base)), stored(values[entry.address]))
+
+
+def _as_planned(live: LiveModel, plan: Plan, entry: LedgerEntry, values: Values) -> bool:
+    if entry.address not in values:
+        return False
+    found = stored(values[entry.address])
+    if not _bits_equal(found, made_values(live, plan, entry)):
+        return False
+    if entry.value.base is None:
+        return True
+    base = live.stored(entry.value.base)
+    for axis, size in enumerate(base.shape):
+        new, old = old_entries(entry.value.growths, axis, size)
+        found, base = np.take(found, new, axis=axis), np.take(base, old, axis=axis)
+    return _bits_equal(found, base)
+
+
+def _bits_equal(one: Array, other: Array) -> bool:
+    """Whether two arrays agree in shape, dtype and every bit, NaNs and signs of zero included."""
+    if (one.shape, one.dtype) != (other.shape, other.dtype):
+        return False
+    raw = [np.ascontiguousarray(values).reshape(-1).view(np.uint8) for values in (one, other)]
+    return bool(np.array_equal(*raw))
+
+
+def _verdict(name: str, wrong: Sequence[str], detail: str) -> Check:
+    if not wrong:
+        return Check(name, ok=True, detail=detail)
+    listed = ", ".join(f"`{path}`" for path in wrong[:5])
+    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+    return Check(name, ok=False, detail=f"{listed}{more}")
