@@ -14,6 +14,7 @@ from patchc.storage.live import LiveModel, build_live, open_live
 from patchc.storage.live_checks import check_live
 from patchc.storage.live_objects import MODEL
 from patchc.storage.live_parts import check_patches, check_plan, is_graph
+from patchc.storage.live_run import run_patches
 
 
 def plan_live(model: Any, patches: Sequence[Patch]) -> Plan:
@@ -36,13 +37,14 @@ def apply_live(model: Any, patches: Sequence[Patch]) -> tuple[Any, Report]:
     with open_live(model) as live:
         plan = _compile(live, patches)
         new = build_live(live, plan)
+        run = run_patches(model, new, patches, plan)
         nowhere = {"path": MODEL, "sha256": None}
         report = Report(
             command="apply",
             plan=plan,
             base=nowhere,
             output={**nowhere, "bytes": None},
-            checks=check_live(live, plan, new),
+            checks=(*check_live(live, plan, new), *run),
         )
     failed = [check.diagnostic(MODEL) for check in report.checks if not check.ok]
     if failed:

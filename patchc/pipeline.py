@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from patchc.checks import Check, check_result
 from patchc.compiler.compile import compile_patches
@@ -79,6 +80,8 @@ def apply_file(
             write_keras(source, plan, output, told)
             with Digest(output, output.size, sha256=digest) as output_digest:
                 checks = _read_back(source, plan, output, told)
+                if all(check.ok for check in checks):
+                    checks += _run(model, output.temporary, patches, plan)
                 report = Report(
                     command="apply",
                     plan=plan,
@@ -133,14 +136,36 @@ def _read_back(
         return check_result(source, plan, result, progress)
 
 
+def _run(model: Path, temporary: str, patches: Sequence[Patch], plan: Plan) -> tuple[Check, ...]:
+    """What the patches say under `verify`; Keras is imported only where they say something."""
+    if all(patch.verify is None for patch in patches):
+        return ()
+    return tuple(_runner().run_patches(model, temporary, patches, plan))
+
+
+def _runner() -> Any:
+    try:
+        from patchc.storage import live_run  # noqa: PLC0415 (it imports Keras)
+    except ImportError as error:
+        message = f"running the models needs Keras, which cannot be imported: {error}"
+        way_out = "`pip install 'patchc[tensorflow]'`, or leave `verify` out"
+        raise PatchError(Diagnostic("PC310", message, help=way_out)) from None
+    return live_run
+
+
 def _refuse_failures(report: Report) -> None:
     failed = [check for check in report.checks if not check.ok]
     if failed:
         raise PatchError(*(check.diagnostic(str(report.output["path"])) for check in failed))
 
 
-def verify_files(before: Path, after: Path, patches: Sequence[Patch]) -> Report:
+def verify_files(
+    before: Path, after: Path, patches: Sequence[Patch], *, run: bool = False
+) -> Report:
     """Check that a file is what patches make of another one.
+
+    Args:
+        run: run both models with Keras too, and compare what they give.
 
     Raises:
         PatchError: a file is not understood, or a patch does not fit.
@@ -148,6 +173,10 @@ def verify_files(before: Path, after: Path, patches: Sequence[Patch]) -> Report:
     with open_keras(before) as source, open_keras(after) as result:
         plan = _compile(source, patches)
         checks = check_result(source, plan, result, no_progress(0))
+        if run:
+            wanted = [patch.verify for patch in patches if patch.verify is not None] or [None]
+            run_check = _runner().run_check
+            checks += tuple(run_check(before, after, options, plan) for options in wanted)
         size = {"bytes": result.file.size}
         return Report(
             command="verify",

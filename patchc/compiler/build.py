@@ -192,6 +192,7 @@ def _copy(context: Context, graph: Graph, layer: Layer) -> Layer:
             opaque=layer.opaque,
         ),
     )
+    context.copies[copied] = layer.path
     copied.weights = [_copied_weight(weight) for weight in layer.weights]
     return copied
 

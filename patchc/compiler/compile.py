@@ -105,6 +105,7 @@ def compile_patches(document: Document, patches: Sequence[Patch]) -> Plan:
     edits = [(patch, edit) for patch in patches for edit in patch.edits]
     context = _context(document, edits)
     _run(context, patches)
+    context.edit_number = len(edits) - 1  # what follows from all edits is told with the last
     return _finish(context, patches, edits, before, params, training)
 
 
@@ -115,7 +116,6 @@ def _check_available(patches: Sequence[Patch]) -> None:
         for patch in patches
         for key, given, way in (
             ("requires", patch.requires, "leave it out; the order of patches is yours to keep"),
-            ("verify", patch.verify, "leave it out; the checks of kept weights always run"),
         )
         if given
     ]

@@ -29,6 +29,7 @@ class Context:
         output_names: names of the outputs after the last edit.
         problems: errors that were noted and not raised yet.
         resized: dimensions that the edit has changed so far.
+        copies: path of the layer that a new one is a copy of.
     """
 
     document: Document
@@ -42,6 +43,7 @@ class Context:
     output_names: list[str] = field(default_factory=list)
     problems: list[Diagnostic] = field(default_factory=list)
     resized: set[tuple[Layer, str]] = field(default_factory=set)
+    copies: dict[Layer, str] = field(default_factory=dict)
 
     @property
     def root(self) -> Layer:
@@ -67,7 +69,9 @@ class Context:
     def log_added(self, layers: Iterable[Layer]) -> None:
         """Add new layers and their weights to the plan."""
         for layer in layers:
-            self.log("add", layer.path, None, layer.class_name, _told(layer))
+            copied = self.copies.get(layer)
+            reason = f"a copy of `{copied}`" if copied else _told(layer)
+            self.log("add", layer.path, None, layer.class_name, reason)
             for weight in layer.weights:
                 value = weight.value.init.to_json() if weight.value.init else "kept"
                 after = {"shape": list(weight.shape), "init": value}

@@ -167,8 +167,10 @@ def _log_layer(
 ) -> None:
     """Write the new size into the configuration, and into the plan."""
     reason = "" if layer is source else f"follows `{source.path}`"
-    if label in rule.dimensions(config):
-        keys = dict(rule.resized(config, label, dimension.map.size))
+    size = dimension.map.size
+    owned = label in rule.dimensions(config)
+    keys = dict((rule.resized if owned else rule.followed)(config, label, size))
+    if keys:
         before = {key: layer.config.get(key) for key in keys}
         layer.config = {**layer.config, **keys}
         context.log("resize", layer.path, before, keys, reason)

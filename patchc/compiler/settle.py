@@ -129,8 +129,7 @@ def _make_functional(context: Context, graph: Graph) -> None:
     )
     owner.class_name = owner.registered_name = "Functional"
     owner.module = "keras.src.models.functional"
-    kept = {key: owner.config[key] for key in ("name", "trainable") if key in owner.config}
-    owner.config = {**kept, "layers": None, "input_layers": None, "output_layers": None}
+    owner.config = {"name": owner.name, "layers": None, "input_layers": None, "output_layers": None}
     owner.extra.pop("build_config", None)
 
 

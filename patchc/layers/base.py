@@ -224,6 +224,13 @@ class Rule:
         """The config keys that change where one of `dimensions` becomes `size`."""
         return {dimension: size}
 
+    def followed(self, config: Config, label: str, size: int) -> Mapping[str, Any]:
+        """The config keys that change where a dimension it does not own becomes `size`.
+
+        Such is the number of features where a layer writes down that of its input.
+        """
+        return {}
+
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
         """Strategies by weight name with which the layer hands its input on.
 

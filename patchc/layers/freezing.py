@@ -1,7 +1,7 @@
 """Which layers train once Keras has loaded a file, and how a file says so.
 
 Keras ignores the flag of a nested model, of a wrapper and of an RNN on load:
-only the flags of the leaves count, and the root's own (measured on 3.15.1).
+only the flags of the leaves count, and that of a Functional root (measured on 3.15.1).
 """
 
 from __future__ import annotations
@@ -19,12 +19,22 @@ def trains(layer: Layer, root: Layer) -> bool:
 
     In memory every class can be frozen.
     """
-    if not root.trainable:
+    if is_shut(root):
         return False
     if layer.graph is not None:
         return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
     holds = root.in_memory or freezable(layer)
     return not holds or any(_leaf_flags(layer.config))
+
+
+def is_shut(root: Layer) -> bool:
+    """Whether the root's own flag keeps everything from training.
+
+    From a file Keras reads that of a Functional alone, a Sequential's has no
+    effect (measured on 3.15.1).
+    """
+    read = root.in_memory or root.graph is None or not root.graph.sequential
+    return read and not root.trainable
 
 
 def freezable(layer: Layer) -> bool:

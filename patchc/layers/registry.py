@@ -61,6 +61,12 @@ def _by_name() -> Mapping[str, Rule]:
     return rules
 
 
+@cache
+def _of_applications() -> Mapping[str, Rule]:
+    rules: tuple[Rule, ...] = import_module("patchc.layers.applications").RULES
+    return {rule.class_name: rule for rule in rules}
+
+
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, by class name."""
     known = _by_name()
@@ -89,6 +95,8 @@ def rule_for(
     """
     if registered_name is not None and registered_name != class_name:
         return None
+    if module is not None and module.startswith("keras.src.applications."):
+        return _of_applications().get(class_name)
     if module is not None and not _is_layer_module(module):
         return None
     return rule_by_name(class_name)

@@ -24,7 +24,7 @@ from keras.src.saving.serialization_lib import ObjectSharingScope
 from patchc.arrays.dtypes import Array, ValuesError
 from patchc.arrays.produce import produce
 from patchc.compiler.plan import LedgerEntry, Plan
-from patchc.layers.freezing import trains
+from patchc.layers.freezing import is_shut, trains
 from patchc.model.config import ConfigError, check_order, read_config
 from patchc.model.document import Document
 from patchc.model.graph import Layer, walk
@@ -131,9 +131,7 @@ def _files(folder: str) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def _mark_trainable(
-    root: Layer, layers: Mapping[Layer, Any], values: Mapping[str, Any]
-) -> None:
+def _mark_trainable(root: Layer, layers: Mapping[Layer, Any], values: Mapping[str, Any]) -> None:
     """Where no rule tells which weights of a layer train, the layer in memory does."""
     for node in walk(root):
         if node.opaque is None or node not in layers:
@@ -167,10 +165,10 @@ def build_live(live: LiveModel, plan: Plan) -> Any:
     _freeze(root, layers, base)
     _compile(live, plan, new)
     with tempfile.TemporaryDirectory(prefix="patchc-") as assets:
-        for name, base in plan.assets.items():
+        for name, held in plan.assets.items():
             place = Path(assets, name.removeprefix(_ASSETS))
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(live.assets, base.removeprefix(_ASSETS)), place)
+            shutil.copyfile(Path(live.assets, held.removeprefix(_ASSETS)), place)
         restore(new, saving_parts(new, root), _makers(live, plan), assets)
     _copy_adapters(layers, base)
     return new
@@ -183,6 +181,8 @@ def _freeze(root: Layer, layers: Mapping[Layer, Any], base: Mapping[Layer, Any])
     the layers inside a custom layer have flags that it may not write.
     """
     origins = {node.path: layer for node, layer in base.items()}
+    if is_shut(root):
+        layers[root].trainable = False
     for node in walk(root):
         layer, old = layers.get(node), origins.get(node.origin or "")
         if layer is None or node.graph is not None:

@@ -119,8 +119,8 @@ def _bits_equal(one: Array, other: Array) -> bool:
     """Whether two arrays agree in shape, dtype and every bit, NaNs and signs of zero included."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
-    raw = [np.ascontiguousarray(values).reshape(-1).view(np.uint8) for values in (one, other)]
-    return bool(np.array_equal(*raw))
+    left, right = (np.ascontiguousarray(v).reshape(-1).view(np.uint8) for v in (one, other))
+    return bool(np.array_equal(left, right))
 
 
 def _verdict(name: str, wrong: Sequence[str], detail: str) -> Check:

@@ -11,7 +11,7 @@ import copy
 import json
 import marshal
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -35,8 +35,8 @@ _KINDS = (
 )
 _ANONYMOUS = "__lambda__"
 _COPIED = ("metrics", "weighted_metrics")
-_FAILURES = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
-"""What the methods of a custom class raise where they were not written for this."""
+FAILURES = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
+"""What the methods of a custom class may raise where they were not written for this."""
 
 
 def refusal(message: str, way_out: str, code: str = "PC308") -> PatchError:
@@ -86,7 +86,7 @@ class Objects:
             warnings.simplefilter("ignore")
             try:
                 return json.loads(json.dumps(self._name_all(write())))
-            except _FAILURES as error:
+            except FAILURES as error:
                 raise _unwritable(error) from None
 
     def _compile_config(self, model: keras.Model) -> dict[str, Any]:
@@ -107,7 +107,7 @@ class Objects:
             json.dumps(written)
             if key == "optimizer" or not isinstance(value, _KINDS) or _returns(value):
                 return written
-        except _FAILURES:
+        except FAILURES:
             if key == "optimizer":
                 raise
         return self._named(copy.deepcopy(value) if key in _COPIED else value)
@@ -164,10 +164,10 @@ def build(config: Mapping[str, Any], objects: Objects) -> Any:
     with keras.saving.custom_object_scope(objects.by_name):
         try:
             return keras.saving.deserialize_keras_object(config)
-        except _FAILURES as error:
+        except FAILURES as error:
             name = config.get("class_name")
             raise refusal(
-                f"the {name} cannot be built anew from its configuration: {_first_line(error)}",
+                f"the {name} cannot be built anew from its configuration: {first_line(error)}",
                 "let `from_config` of the class take what `get_config` gives",
             ) from error
 
@@ -199,19 +199,20 @@ def _returns(item: Any) -> bool:
     """Whether an object can be made anew from its own configuration."""
     try:
         type(item).from_config(item.get_config())
-    except _FAILURES:
+    except FAILURES:
         return False
     return True
 
 
 def _unwritable(error: Exception) -> PatchError:
     return refusal(
-        f"the model has no configuration to build a new one from: {_first_line(error)}",
+        f"the model has no configuration to build a new one from: {first_line(error)}",
         "give the class that the message is about a `get_config`",
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, without the traces and listings that Keras adds."""
     return str(error).strip().split("\n", maxsplit=1)[0].rstrip(".")
 
 
@@ -224,21 +225,21 @@ def _reachable(model: keras.Model) -> Iterator[Any]:
         if id(item) in seen:
             continue
         seen.add(id(item))
-        if isinstance(item, (list, tuple, set)):
-            pending.extend(item)
-        elif isinstance(item, Mapping):
-            pending.extend(item.values())
-        elif isinstance(item, FunctionType):
-            if not _is_keras(item):
-                yield item
-        elif isinstance(item, type):
-            continue
-        elif isinstance(item, _KINDS):
-            if not _is_keras(type(item)):
-                yield type(item)
-            pending.extend(vars(item).values())
-        elif isinstance(item, serialization_lib.SerializableDict):
-            pending.append(item.config)
+        pending.extend(_held(item))
+        named = type(item) if isinstance(item, _KINDS) else item
+        if isinstance(named, (type, FunctionType)) and not _is_keras(named):
+            yield named
+
+
+def _held(item: Any) -> Iterable[Any]:
+    """What an object holds that may be named in its configuration."""
+    if isinstance(item, (list, tuple, set)):
+        return item
+    if isinstance(item, Mapping):
+        return item.values()
+    if isinstance(item, serialization_lib.SerializableDict):
+        return [item.config]
+    return vars(item).values() if isinstance(item, _KINDS) else ()
 
 
 def _is_keras(item: type | Callable[..., Any]) -> bool:

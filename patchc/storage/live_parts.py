@@ -90,8 +90,8 @@ def outline_of(model: Any, objects: Objects) -> dict[str, Any]:
     inputs: list[list[Any]] = []
     for layer, entry in zip(layers, objects.entries(layers), strict=True):
         made = [*_inputs(layer)]
-        entries += [item for item, _ in made]
-        inputs += [[item["name"], 0, 0] for item, _ in made]
+        entries += [source for source, _ in made]
+        inputs += [[source["name"], 0, 0] for source, _ in made]
         nodes = [{"args": [tensor for _, tensor in made], "kwargs": {}}]
         entries.append({**entry, "name": layer.name, "inbound_nodes": nodes})
     outputs = [[layer.name, int(isinstance(layer, Functional)), 0] for layer in layers]
@@ -104,7 +104,7 @@ def _inputs(layer: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """An input of the outline and the tensor it makes, for each input of a layer."""
     for number, (shape, dtype) in enumerate(_input_specs(layer)):
         name = f"<input {number} of {layer.name}>"
-        item = {
+        item: dict[str, Any] = {
             "module": "keras.layers",
             "class_name": "InputLayer",
             "config": {"batch_shape": shape, "dtype": dtype, "name": name},
@@ -128,8 +128,10 @@ def _input_specs(layer: Any) -> list[tuple[list[int | None], str]]:
 
 
 def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, (list, tuple)) and bool(shape) and all(
-        size is None or isinstance(size, int) for size in shape
+    return (
+        isinstance(shape, (list, tuple))
+        and bool(shape)
+        and all(size is None or isinstance(size, int) for size in shape)
     )
 
 
@@ -200,8 +202,9 @@ def build_parts(
         PatchError: PC308 where a part cannot be put in place.
     """
     whole = objects.config(model)
-    new = build({k: whole[k] for k in whole if not k.endswith(("build_config", "compile_config"))},
-                objects)
+    new = build(
+        {k: whole[k] for k in whole if not k.endswith(("build_config", "compile_config"))}, objects
+    )
     before, after = _entries(outline), _entries(config)
     changed = {
         id(layer): build(deepcopy(_bare(after[layer.name])), objects)

@@ -117,9 +117,7 @@ class ServingStore(saving_lib.H5IOStore):  # type: ignore[misc]  # Keras has no 
         """Nothing is open."""
 
 
-def capture(
-    model: Any, parts: Parts, store: CapturingStore, assets: str | None = None
-) -> None:
+def capture(model: Any, parts: Parts, store: CapturingStore, assets: str | None = None) -> None:
     """Have a model save its variables, those of its optimizer included.
 
     Args:

@@ -21,7 +21,7 @@ from tests.conftest import Zoo
 
 
 def _causal(judged: Judged) -> None:
-    entry = next(e for e in judged.config["config"]["layers"] if e["name"] == "block_3_mha")
+    entry = next(e for e in judged.config["config"]["layers"] if e["name"] == "block_10_mha")
     assert entry["inbound_nodes"][0]["kwargs"] == {"use_causal_mask": True}
 
 
@@ -176,7 +176,7 @@ CASES = [
     Case(
         "attention and its arguments",
         "gpt",
-        "- {select: block_3_mha, replace: {MultiHeadAttention: {num_heads: 3, key_dim: 5}}}",
+        "- {select: block_10_mha, replace: {MultiHeadAttention: {num_heads: 3, key_dim: 5}}}",
         also=(_causal,),
     ),
     Case(

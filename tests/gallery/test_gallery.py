@@ -74,7 +74,7 @@ def _add_classes(judged: Judged) -> None:
     assert judged.plan.optimizer.counts() == {"kept": 6, "grown": 4, "new": 0, "dropped": 0}
     steps = judged.result.optimizer.iterations
     assert int(steps) == int(judged.base.optimizer.iterations) > 0
-    judged.result.fit(np.ones((4, 20)), np.array([0, 10, 11, 9]), verbose=0)
+    judged.result.train_on_batch(np.ones((4, 20)), np.array([0, 10, 11, 9]))
 
 
 def _new_head(judged: Judged) -> None:

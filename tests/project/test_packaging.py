@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
 from tests.conftest import Zoo
 
 ROOT = Path(__file__).parents[2]
@@ -69,12 +70,18 @@ def _metadata(wheel: zipfile.ZipFile) -> Message:
     return Parser().parsestr(wheel.read(name).decode())
 
 
-def _patchc(light: dict[str, str], folder: Path, *arguments: str) -> str:
-    """Run the command line of the wheel; `-S` hides everything else that is installed."""
-    command = [sys.executable, "-S", "-c", "from patchc.cli import main; main()", *arguments]
-    done = subprocess.run(command, env=light, cwd=folder, capture_output=True, text=True)
+def _run(light: dict[str, str], folder: Path, code: str, *arguments: str) -> str:
+    """Run code with the wheel; `-S` hides everything else that is installed."""
+    command = [sys.executable, "-S", "-c", code, *arguments]
+    done = subprocess.run(
+        command, check=False, env=light, cwd=folder, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def _patchc(light: dict[str, str], folder: Path, *arguments: str) -> str:
+    return _run(light, folder, "from patchc.cli import main; main()", *arguments)
 
 
 def test_the_wheel_holds_the_package_its_schemas_and_its_licence(wheel: zipfile.ZipFile) -> None:
@@ -98,11 +105,18 @@ def test_keras_is_not_required(wheel: zipfile.ZipFile) -> None:
 
 
 def test_the_wheel_is_what_runs(light: dict[str, str], tmp_path: Path) -> None:
-    code = "import patchc; print(patchc.__file__)"
-    command = [sys.executable, "-S", "-c", code]
-    done = subprocess.run(command, env=light, cwd=tmp_path, capture_output=True, text=True)
+    where = _run(light, tmp_path, "import patchc; print(patchc.__file__)")
 
-    assert Path(done.stdout).is_relative_to(light["PYTHONPATH"])
+    assert Path(where).is_relative_to(light["PYTHONPATH"])
+
+
+@pytest.mark.parametrize("name", ["keras", "tensorflow", "h5py", "pytest"])
+def test_a_light_installation_has_no_keras(
+    light: dict[str, str], tmp_path: Path, name: str
+) -> None:
+    code = f"import importlib.util as u; print(u.find_spec({name!r}))"
+
+    assert _run(light, tmp_path, code) == "None\n"
 
 
 def test_a_light_installation_reads_its_schemas(light: dict[str, str], tmp_path: Path) -> None:

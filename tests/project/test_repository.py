@@ -13,9 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).relative_to(ROOT)
 
-# Split, so that this file does not hold what it looks for.
-MACHINE_PATHS = re.compile(r"(?<![\w.~])/(?:ho" r"me|ro" r"ot|wo" r"rk|Us" r"ers|mnt)/\w")
-REGISTRIES = re.compile(r"index[-_]url|pypi\.(?:org|python)|find[-_]links|\bindexes\s*=", re.I)
+MACHINE_PATHS = re.compile(r"(?<![\w.~])/(?:home|root|work|Users|mnt)/\w")
+REGISTRIES = re.compile(r"index[-_]url|pypi\.(?:org|python)|find[-_]links", re.IGNORECASE)
 
 
 def _files() -> Iterator[Path]:

@@ -91,7 +91,9 @@ def test_validate(desk: Path) -> None:
     assert [patch["edits"] for patch in data["patches"]] == [2, 1]
 
 
-@pytest.mark.parametrize("select", [None, "{class: Conv2D}", "bakbone", "{block: {from: conv1, to: conv2}}"])
+@pytest.mark.parametrize(
+    "select", [None, "{class: Conv2D}", "bakbone", "{block: {from: conv1, to: conv2}}"]
+)
 def test_inspect(desk: Path, select: str | None) -> None:
     more = [] if select is None else ["--select", select]
     code, data = run("inspect", "two.keras", *more)

@@ -7,9 +7,7 @@ from patchc.report.source import brief, counts, full, one
 TEXT = "patchc: 1\nedits:\n  - select: predicitons\n    freeze: true\n"
 
 
-def at(
-    line: int, column: int, end: int, text: str = TEXT, end_line: int | None = None
-) -> Span:
+def at(line: int, column: int, end: int, text: str = TEXT, end_line: int | None = None) -> Span:
     return Span(Source("p.yaml", text), line, column, end_line or line, end)
 
 
@@ -50,7 +48,9 @@ def test_carets_stand_below_wide_and_escaped_characters() -> None:
 
 
 def test_of_a_long_line_the_part_around_the_place_is_shown() -> None:
-    lines = one(Diagnostic("PC101", "m", at(1, 501, 504, "a" * 500 + "xyz" + "b" * 500))).split("\n")
+    lines = one(Diagnostic("PC101", "m", at(1, 501, 504, "a" * 500 + "xyz" + "b" * 500))).split(
+        "\n"
+    )
     assert len(lines[3]) < 140
     start = lines[4].index("^")
     assert lines[3][start : start + 3] == "xyz"

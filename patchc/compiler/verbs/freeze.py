@@ -8,7 +8,7 @@ from patchc.compiler.context import Context
 from patchc.compiler.region import Block
 from patchc.compiler.select import Match
 from patchc.language.patch import Freeze
-from patchc.layers.freezing import freezable, trains, with_flag
+from patchc.layers.freezing import freezable, is_shut, trains, with_flag
 from patchc.model.graph import Layer, walk
 
 _NORMALISATION = "BatchNormalization"
@@ -45,7 +45,7 @@ def _leaves(matches: Sequence[Match]) -> list[Layer]:
 
 def _open_root(context: Context, leaves: Sequence[Layer]) -> None:
     root = context.root
-    if root.trainable:
+    if not is_shut(root):
         return
     root.config = {**root.config, "trainable": True}
     context.log("set", "", {"trainable": False}, {"trainable": True}, "opens the way")

@@ -1,0 +1,58 @@
+"""What the README says is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from tests.project.readme import README, ROOT, blocks, prepare, refreshed
+
+_VARIES = re.compile(r"sha256:[0-9a-f]{64}|[\d,]+ bytes")
+"""Depends on the values that Keras starts weights with, or on its version."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the patch and the model that the README speaks of."""
+    folder = tmp_path_factory.mktemp("readme")
+    prepare(folder)
+    return folder
+
+
+def test_commands_print_what_is_shown(folder: Path) -> None:
+    text = README.read_text()
+
+    now = refreshed(text, folder)
+
+    assert _VARIES.sub("...", text) == _VARIES.sub("...", now)
+
+
+def test_python_runs(folder: Path) -> None:
+    for code in blocks(README.read_text(), "python"):
+        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+
+
+def test_shell_commands_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = "".join(blocks(README.read_text(), "sh")).splitlines()
+
+    targets = {line.split()[1] for line in lines if line.startswith("make ")}
+    extras = set(re.findall(r"pip install '\.\[(\w+)\]'", "\n".join(lines)))
+
+    assert targets
+    assert targets <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+    assert extras
+    assert extras <= set(project["optional-dependencies"])
+    assert all(line.startswith(("make ", "pip install ")) for line in lines)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / name).read_text())
+
+    assert [link for link in links if not (ROOT / link).exists()] == []
