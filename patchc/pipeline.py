@@ -174,9 +174,9 @@ def verify_files(
         plan = _compile(source, patches)
         checks = check_result(source, plan, result, no_progress(0))
         if run:
-            wanted = [patch.verify for patch in patches if patch.verify is not None] or [None]
-            run_check = _runner().run_check
-            checks += tuple(run_check(before, after, options, plan) for options in wanted)
+            wanted = [patch.verify for patch in patches if patch.verify is not None] or [{}]
+            runner = _runner()
+            checks += tuple(runner.run_check(before, after, each, plan) for each in wanted)
         size = {"bytes": result.file.size}
         return Report(
             command="verify",

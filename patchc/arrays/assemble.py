@@ -55,7 +55,7 @@ def assemble(old: Array, growths: Sequence[Growth], dtype: str, key: bytes) -> A
     * An initialiser makes the values of the whole new shape, of which the new
       entries are taken, so that fans are those of the new layer.
     * `mean`, at each position of the other axes: the mean of the kept entries,
-      within their block.
+      within their block, plus `offset` where that is given.
     * `sample`: normal, with that mean and the kept entries' standard deviation
       (of the population: divided by their number).
     * `copy`: the new entry number `i` of a block is the kept entry number
@@ -154,7 +154,8 @@ def _fill(weight: Array, growth: Growth, dtype: str, key: bytes) -> None:
         cube[:, new] = cube[:, _sources(growth)]
     elif fill.name == "mean":
         blocks = new // (shape[axis] // growth.blocks)
-        cube[:, new] = encode(_means(cube, growth, dtype), dtype)[:, blocks]
+        means = _means(cube, growth, dtype) + float(fill.arguments.get("offset", 0.0))
+        cube[:, new] = encode(means, dtype)[:, blocks]
     elif fill.name == "sample":
         _fill_sample(cube, growth, new, dtype, stream)
     elif (constant := constant_of(fill)) is not None:

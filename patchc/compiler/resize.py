@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from patchc.compiler.context import Context
-from patchc.compiler.fill import DEFAULT, strategies
+from patchc.compiler.fill import DEFAULT
 from patchc.compiler.propagate import Dimension, Spread
 from patchc.compiler.region import Block, RegionError, way_to_head
 from patchc.compiler.select import Match
@@ -87,6 +87,7 @@ def resize(
     size: int,
     *,
     preserve: bool,
+    fills: Mapping[Weight, Strategy],
 ) -> None:
     """Change one dimension of a layer, and everything that must follow it.
 
@@ -95,17 +96,19 @@ def resize(
         change: new entry -> old entry.
         size: before.
         preserve: what reads new entries starts at zero.
+        fills: how new entries of the layer's own weights are made.
 
     Raises:
         PatchError: PC306 where the graph cannot follow.
     """
-    heads, tail = _heads(context, layer)
+    heads, tail = outputs_made_by(context, layer)
     spread = Spread(context, layer, preserve, heads, tail)
     spread.run(dimension, change, size)
     for member, dimensions in spread.dimensions.items():
         for label, found in dimensions.items():
             context.resized.add((member, label))
-            _resize_layer(context, layer, member, label, found, preserve=preserve)
+            own = fills if member is layer else {}
+            _resize_layer(context, layer, member, label, found, own, preserve=preserve)
     for member, config in spread.configs.items():
         before = {key: member.config.get(key) for key in config}
         member.config = {**member.config, **config}
@@ -114,7 +117,7 @@ def resize(
     settle(context)
 
 
-def _heads(context: Context, layer: Layer) -> tuple[frozenset[Tensor], frozenset[Layer]]:
+def outputs_made_by(context: Context, layer: Layer) -> tuple[frozenset[Tensor], frozenset[Layer]]:
     """The outputs whose features a layer makes, and the layers in between."""
     graph = context.root.graph
     assert graph is not None
@@ -140,6 +143,7 @@ def _resize_layer(
     layer: Layer,
     label: str,
     dimension: Dimension,
+    fills: Mapping[Weight, Strategy],
     *,
     preserve: bool,
 ) -> None:
@@ -148,7 +152,6 @@ def _resize_layer(
         return
     config = complete(rule, layer.config)
     _log_layer(context, source, layer, rule, config, label, dimension)
-    fills = _fills(context, layer) if layer is source else {}
     for weight in layer.weights:
         before = weight.shape
         _resize_weight(rule, config, weight, label, dimension, fills.get(weight), preserve=preserve)
@@ -180,13 +183,6 @@ def _log_layer(
         context.log(
             "resize", layer.path, {label: dimension.size}, {label: dimension.map.size}, reason
         )
-
-
-def _fills(context: Context, layer: Layer) -> dict[Weight, Strategy]:
-    """How the new entries of the selected layer's own weights are made."""
-    targets = [(layer, weight) for weight in layer.weights]
-    chosen = strategies(context, context.edit.init, targets)
-    return dict(zip(layer.weights, chosen, strict=True))
 
 
 # ------------------------------------------------------------------------ weights

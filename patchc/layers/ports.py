@@ -52,7 +52,10 @@ def _inputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
         return
     yield Port(False, 0, _feature_axis(rule, config, len(tensors[0].shape)), "input")
     if rule.class_name in _RECURRENT:
-        for index, tensor in enumerate(tensors[1:], start=1):
+        mask = call.get("mask", 2)
+        for index, tensor in enumerate(tensors):
+            if index == 0 or tensor is mask:
+                continue
             yield Port(False, index, len(tensor.shape) - 1, "units")
 
 

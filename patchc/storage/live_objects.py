@@ -7,7 +7,6 @@ itself has them: nothing is imported and nothing is unpickled.
 from __future__ import annotations
 
 import codecs
-import copy
 import json
 import marshal
 import warnings
@@ -34,7 +33,6 @@ _KINDS = (
     keras.constraints.Constraint,
 )
 _ANONYMOUS = "__lambda__"
-_COPIED = ("metrics", "weighted_metrics")
 FAILURES = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 """What the methods of a custom class may raise where they were not written for this."""
 
@@ -70,7 +68,8 @@ class Objects:
         """The configuration that saving the model would write, as read back from JSON.
 
         Anonymous functions, and losses and metrics that cannot be written,
-        stand in it by a name of `by_name`.
+        stand in it by a name of `by_name`; such a loss or metric is the
+        model's own object.
 
         Raises:
             PatchError: PC308 where a class of the model cannot be written.
@@ -110,7 +109,7 @@ class Objects:
         except FAILURES:
             if key == "optimizer":
                 raise
-        return self._named(copy.deepcopy(value) if key in _COPIED else value)
+        return self._named(value)
 
     def _named(self, item: Any) -> dict[str, Any]:
         """A name for an object, in the form in which Keras looks one up."""

@@ -75,20 +75,23 @@ def table(cases: Iterable[Case]) -> Any:
 # ------------------------------------------------------------------------- checks
 
 
-def old_logits(head: str, relative: float = ROUNDING, places: list[int] | None = None) -> Check:
+def old_logits(
+    head: str, relative: float = ROUNDING, places: list[int] | None = None, output: int = 0
+) -> Check:
     """The old entries of a head's pre-activation are what they were.
 
     Args:
-        head: path of the layer.
+        head: path of the layer; of the softmax, where that is a layer of its own.
         places: where they are now; at the beginning if left out.
+        output: which output it makes.
     """
 
     def check(judged: Judged) -> None:
         given = sample(judged.base)
-        one, two = logits(judged.base, head, given), logits(judged.result, head, given)
-        for old, new in zip(one, two, strict=True):
-            now = places or range(old.shape[-1])
-            assert_close(new[..., list(now)], old, relative)
+        old = logits(judged.base, head, given)[output]
+        new = logits(judged.result, head, given)[output]
+        now = places or range(old.shape[-1])
+        assert_close(new[..., list(now)], old, relative)
 
     return check
 

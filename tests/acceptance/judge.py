@@ -170,23 +170,24 @@ def _assert_weights(judged: Judged) -> None:
                 assert_follows(entry.value.init, values, entry.path)
             continue
         old = judged.before[base[entry.value.base]]
-        assert same_bits(_old_part(entry, values, old.shape), old), entry.path
+        now, before = _carried(entry, old.shape)
+        assert same_bits(values[np.ix_(*now)], old[np.ix_(*before)]), entry.path
         _assert_new_part(entry, values)
 
 
-def _old_part(entry: LedgerEntry, values: Array, shape: tuple[int, ...]) -> Array:
-    """The entries of a weight that come from its base, in the base's order."""
-    places = [np.arange(size) for size in values.shape]
+def _carried(entry: LedgerEntry, shape: tuple[int, ...]) -> tuple[list[Array], list[Array]]:
+    """Where the carried entries of a weight are along each axis: now, and in its base."""
+    sources = [np.arange(size) for size in shape]
     for growth in entry.value.growths:
         indices = np.array(growth.map.indices())
-        kept = np.flatnonzero(indices >= 0)
-        assert indices[kept].tolist() == list(range(shape[growth.axis]))
-        places[growth.axis] = kept
-    return values[np.ix_(*places)]
+        sources[growth.axis] = np.where(indices < 0, -1, sources[growth.axis][indices])
+    now = [np.flatnonzero(axis >= 0) for axis in sources]
+    return now, [axis[axis >= 0] for axis in sources]
 
 
 def _assert_new_part(entry: LedgerEntry, values: Array) -> None:
-    for growth in entry.value.growths[:1]:
+    growths = entry.value.growths
+    for growth in growths if len(growths) == 1 else ():
         new = np.flatnonzero(np.array(growth.map.indices()) < 0)
         if growth.fill.name in {"Zeros", "Ones", "Constant"}:
             assert_follows(growth.fill, values.take(new, growth.axis), entry.path)
@@ -260,9 +261,11 @@ def logits(model: Model, head: str, given: Any) -> list[Array]:
     """What a model computes with its head's activation left out.
 
     Args:
-        head: path of the layer.
+        head: path of the layer, or of a Softmax behind it.
     """
     layer = dict(leaves(model))[head]
+    if isinstance(layer, keras.layers.Softmax):
+        return [np.log(output) for output in outputs(model, given)]
     layer = getattr(layer, "layer", layer)
     activation, layer.activation = layer.activation, keras.activations.linear
     try:

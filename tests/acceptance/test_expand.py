@@ -94,7 +94,7 @@ HEADS = [
 - {select: {head: "*"}, count: 2, expand: {by: 2}}
 """,
         shapes=[(None, 5), (None, 3)],
-        also=(old_logits("kind_head"), old_logits("size_head")),
+        also=(old_logits("kind_head"), old_logits("size_head", output=1)),
     ),
     Case(
         "of a convolution",

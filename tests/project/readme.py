@@ -25,6 +25,7 @@ def prepare(folder: Path) -> None:
     """Put the patch and the model that the README speaks of into a folder."""
     import keras
     import numpy as np
+
     from demo import digits
 
     shutil.copy(PATCH, folder)

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from tests.project.readme import README, ROOT, blocks, prepare, refreshed
 
 _VARIES = re.compile(r"sha256:[0-9a-f]{64}|[\d,]+ bytes")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from patchc.compiler.context import Context
-from patchc.compiler.resize import chosen_dimension, resizable, resize
+from patchc.compiler.fill import strategies
+from patchc.compiler.resize import chosen_dimension, outputs_made_by, resizable, resize
 from patchc.compiler.select import Match
 from patchc.language.patch import Expand
 from patchc.layers.base import complete
+from patchc.layers.silence import ends_in_softmax
 from patchc.model.axis import AxisMap
-from patchc.model.graph import Layer
+from patchc.model.graph import Layer, Weight
+from patchc.model.values import Strategy
 
 _LATER = {
-    "max_prob_shift": "the bounded start of new classes",
     "tokens": "growing a vocabulary by its tokens",
 }
 _COPIES = ("copy", "repeat")
@@ -34,7 +38,47 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
     change = _change(context, verb, layer, size)
     if change.is_identity(size):
         return
-    resize(context, layer, dimension, change, size, preserve=verb.preserve)
+    if verb.max_prob_shift is not None:
+        fills = _bounded(context, layer, size, change.new, verb.max_prob_shift)
+    else:
+        targets = [(layer, weight) for weight in layer.weights]
+        chosen = strategies(context, context.edit.init, targets)
+        fills = dict(zip(layer.weights, chosen, strict=True))
+    resize(context, layer, dimension, change, size, preserve=verb.preserve, fills=fills)
+
+
+def _bounded(
+    context: Context, layer: Layer, size: int, new: int, shift: float
+) -> dict[Weight, Strategy]:
+    """New classes that together take at most `shift` of probability, on any input.
+
+    Each starts as the mean of the old ones with its bias lowered by c.  By
+    Jensen's inequality exp(mean z) <= sum exp(z_i) / n, so `new` of them take
+    at most new * exp(-c) / n.
+
+    Raises:
+        PatchError: PC301 where the layer does not feed a softmax, or has no bias.
+    """
+    _, tail = outputs_made_by(context, layer)
+    weights = {weight.name.rpartition("/")[2]: weight for weight in layer.weights}
+    if not any(ends_in_softmax(member) for member in tail) or "bias" not in weights:
+        context.refuse(
+            "PC301",
+            f"`{layer.path}` is not the head of a softmax with a bias",
+            help="`max_prob_shift` is for softmax heads; leave it out elsewhere",
+        )
+    offset = math.log(new / (size * shift)) + _SLACK
+    means = dict.fromkeys(layer.weights, Strategy("mean"))
+    if offset > 0:
+        lowered = -math.ceil(offset * _GRID) / _GRID
+        means[weights["bias"]] = Strategy("mean", {"offset": lowered})
+    return means
+
+
+_SLACK = 1e-4
+"""Covers the rounding of means and logits to float32."""
+_GRID = 1 << 16
+"""Offsets are multiples of 1/65536, so that no machine's logarithm shows in the result."""
 
 
 def _check_available(context: Context, verb: Expand) -> None:

@@ -37,4 +37,4 @@ def shrink(context: Context, verb: Shrink, match: Match) -> None:
             "PC301", f"nothing of `{layer.path}` would be left", help="keep at least one entry"
         )
     if len(kept) < size:
-        resize(context, layer, dimension, AxisMap.of(kept), size, preserve=False)
+        resize(context, layer, dimension, AxisMap.of(kept), size, preserve=False, fills={})
