@@ -178,6 +178,15 @@ def frozen() -> Model:
     return _stirred(model)
 
 
+@named
+def frozen_tower() -> Model:
+    inputs = keras.Input((6,))
+    x = layers.Dense(5, name="hidden")(inputs)
+    model = keras.Model(inputs, layers.Dense(2, name="predictions")(x))
+    model.trainable = False
+    return _stirred(model)
+
+
 # ------------------------------------------------------------ several of something
 
 
@@ -277,7 +286,7 @@ def tagger() -> Model:
     inputs = keras.Input((7,), dtype="int32", name="tokens")
     x = layers.Embedding(30, 6, mask_zero=True, name="token_vectors")(inputs)
     x = layers.Bidirectional(layers.LSTM(5, return_sequences=True), name="both_ways")(x)
-    x = layers.GRU(6, return_sequences=True, name="gru")(x)
+    x = layers.GRU(10, return_sequences=True, name="gru")(x)
     x = layers.LSTM(4, return_sequences=True, name="lstm")(x)
     x = layers.TimeDistributed(layers.Dense(3, "softmax"), name="tags")(x)
     return _stirred(keras.Model(inputs, x, name="tagger"))

@@ -165,7 +165,7 @@ def _append_copy(
 
 
 def _check_copyable(context: Context, element: CopyOf, layer: Layer, match: Layer | Block) -> None:
-    single = isinstance(match, Block) or len(set(match.calls[0].tensors())) == 1
+    single = isinstance(match, Block) or len(set(match.calls[0].main_tensors())) == 1
     if layer.graph is not None or len(layer.calls) != 1 or not single or layer.is_input:
         reason = "is a nested model" if layer.graph is not None else "is not called on one tensor"
         context.refuse(

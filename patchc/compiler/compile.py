@@ -101,7 +101,8 @@ def compile_patches(document: Document, patches: Sequence[Patch]) -> Plan:
     infer(document.root.graph)
     before = Outline(_classes(document.root), _ends(document.root.graph.outputs))
     params = parameter_counts(document.root)
-    training = Training(stored_optimizer(document.root), trainable_weights(document.root))
+    optimizer = stored_optimizer(document.root, document.optimizer)
+    training = Training(optimizer, trainable_weights(document.root))
     edits = [(patch, edit) for patch in patches for edit in patch.edits]
     context = _context(document, edits)
     _run(context, patches)
@@ -280,7 +281,8 @@ def _finish(
     assert graph is not None
     groups = addresses(root)
     ledger = ledger_of(document, groups)
-    after_training = Training(stored_optimizer(root), trainable_weights(root, groups))
+    stored = stored_optimizer(root, document.optimizer)
+    after_training = Training(stored, trainable_weights(root, groups))
     optimizer = optimizer_change(document.optimizer, training, after_training)
     _tell_optimizer(context, optimizer)
     _warn_coupled(context, after_training, optimizer)

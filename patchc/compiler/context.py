@@ -27,6 +27,7 @@ class Context:
         inputs_before: what each layer of the base reads.
         idle_inputs: inputs that lead to no output in the base already.
         output_names: names of the outputs after the last edit.
+        promised: a name that no new layer may take, because another one keeps it.
         problems: errors that were noted and not raised yet.
         resized: dimensions that the edit has changed so far.
         copies: path of the layer that a new one is a copy of.
@@ -41,6 +42,7 @@ class Context:
     inputs_before: dict[Layer, list[TensorSpec | None]] = field(default_factory=dict)
     idle_inputs: frozenset[Layer] = frozenset()
     output_names: list[str] = field(default_factory=list)
+    promised: str | None = None
     problems: list[Diagnostic] = field(default_factory=list)
     resized: set[tuple[Layer, str]] = field(default_factory=set)
     copies: dict[Layer, str] = field(default_factory=dict)
@@ -102,7 +104,7 @@ class Context:
 
     def free_name(self, wanted: str) -> str:
         """`wanted`, or `wanted_1`, `wanted_2`, ... where it is taken, as Keras counts."""
-        taken = {layer.name for layer in self.layers()}
+        taken = {self.promised, *(layer.name for layer in self.layers())}
         if wanted not in taken:
             return wanted
         number = 1
@@ -128,7 +130,8 @@ class Context:
                 help="use letters, digits, `_`, `-` and `.`",
             )
         gone = set(leaving)
-        if any(layer.name == name for layer in self.layers() if layer not in gone):
+        taken = {self.promised, *(layer.name for layer in self.layers() if layer not in gone)}
+        if name in taken:
             self.refuse(
                 "PC304",
                 f"a layer named `{name}` is there already",

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 
 from patchc.compiler.context import Context
+from patchc.compiler.flow import resolve
 from patchc.compiler.settle import seed_text
 from patchc.language.patch import Init
 from patchc.layers.base import complete
@@ -183,7 +184,7 @@ def _identity(layer: Layer) -> Mapping[str, Strategy] | None:
     call = call_spec(layer.calls[0])
     found = rule.identity(config, call)
     activation = activation_name(config.get("activation"))
-    sources = [tensor.layer for c in layer.calls for tensor in c.tensors()]
+    sources = [resolve(t, ())[0].layer for c in layer.calls for t in c.main_tensors()]
     if found is None and all(rectified_by(source, activation) for source in sources):
         return rule.identity({**config, "activation": "linear"}, call)
     return found

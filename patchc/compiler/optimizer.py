@@ -82,10 +82,19 @@ def _trainable(layer: Layer, weight: Weight, groups: Mapping[Layer, str]) -> Tra
     )
 
 
-def stored_optimizer(root: Layer) -> Mapping[str, Any]:
-    """The optimizer's serialised configuration; {} where there is none."""
+def stored_optimizer(root: Layer, stored: Sequence[StoredWeight]) -> Mapping[str, Any]:
+    """The optimizer's serialised configuration; {} where there is none.
+
+    With the policy `mixed_float16` Keras puts a LossScaleOptimizer around it
+    when it compiles, which only the stored variables tell.
+    """
     found = (root.extra.get("compile_config") or {}).get("optimizer")
-    return found if isinstance(found, Mapping) else {}
+    if not isinstance(found, Mapping):
+        return {}
+    scaled = any(variable.address.startswith(f"{_ROOT}inner_optimizer/") for variable in stored)
+    if scaled and "inner_optimizer" not in (found.get("config") or {}):
+        return {"class_name": "LossScaleOptimizer", "config": {"inner_optimizer": found}}
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ def way_to_head(output: Tensor) -> list[Layer]:
 
 
 def _only_source(tensor: Tensor, context: Context) -> tuple[Tensor, Context]:
-    layer, sources = tensor.layer, tensor.call.tensors()
+    layer, sources = tensor.layer, tensor.call.main_tensors()
     if layer.opaque is not None:
         raise RegionError(
             f"`{layer.path}` stands between the output and its head, and patchc cannot see"
@@ -148,7 +148,7 @@ def _bounded(graph: Graph, members: set[Call]) -> Block:
         raise RegionError(
             f"`{shared[0].path}` is also called outside the block", "choose other bounds"
         )
-    entries = {t: None for call in members for t in call.tensors() if t.call not in members}
+    entries = {t: None for call in members for t in call.main_tensors() if t.call not in members}
     exits = {
         tensor: None
         for call in graph.calls()

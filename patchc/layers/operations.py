@@ -34,6 +34,8 @@ _BINARY = {
         "Maximum Minimum Mod Multiply Power Subtract TrueDivide"
     ),
 }
+_COMPARISONS = "Equal Greater GreaterEqual Less LessEqual NotEqual"
+"""Keras makes masks with them (`Embedding(mask_zero=True)`)."""
 _MODULE = "keras.src.ops."
 
 
@@ -46,31 +48,34 @@ class OperationRule:
         operands: number of operands that are broadcast against one another.
         elementwise: each entry of the output depends on the entries of the
             same place in the inputs only.
+        dtype: of the output; None: that of the operands.
     """
 
     class_name: str
     operands: int
     elementwise: bool = True
+    dtype: str | None = None
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[TensorSpec]:
         """Shape and dtype of the one output.
 
         Raises:
             RuleError: where the operands do not fit, or where their dtypes are
-                not one floating-point dtype (Keras then has rules of its own).
+                not one (floating-point, but for comparisons): Keras then has
+                rules of its own.
         """
         operands = _operands(call)
         if len(operands) < self.operands:
             raise RuleError(f"needs {self.operands} operands")
         tensors = [item for item in operands[: self.operands] if isinstance(item, TensorSpec)]
         dtypes = {tensor.dtype for tensor in tensors}
-        if len(dtypes) != 1 or "float" not in min(dtypes):
+        if len(dtypes) != 1 or not ("float" in min(dtypes) or self.dtype):
             listed = ", ".join(sorted(dtypes)) or "no tensors"
             raise RuleError(f"has operands of {listed}, for which patchc has no rule")
         shape: Shape = ()
         for operand in operands[: self.operands]:
             shape = broadcast(shape, _shape_of(operand, min(dtypes)))
-        return [TensorSpec(shape, min(dtypes))]
+        return [TensorSpec(shape, self.dtype or min(dtypes))]
 
 
 def _operands(call: CallSpec) -> list[Any]:
@@ -120,7 +125,7 @@ _RULES: Mapping[tuple[str, str], OperationRule] = {
     for operands, table in ((1, _UNARY), (2, _BINARY))
     for module, names in table.items()
     for name in names.split()
-}
+} | {("numpy", name): OperationRule(name, 2, dtype="bool") for name in _COMPARISONS.split()}
 
 
 def operation_rule(class_name: str, module: str | None) -> OperationRule | None:

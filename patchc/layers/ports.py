@@ -155,7 +155,11 @@ def reading_axes(rule: Rule, weight: str, axes: tuple[str, ...]) -> set[int]:
         return {len(axes) - 2}
     if rule.class_name in _HEADS and weight == "attention_output/kernel":
         return {0, 1}
-    per_feature = rule.feature or ""
-    if name == "depthwise_kernel" or per_feature.startswith("input"):
+    if name == "depthwise_kernel" or _runs_over_input(rule.feature or ""):
         return set()
-    return {i for i, label in enumerate(axes) if label.startswith("input")}
+    return {i for i, label in enumerate(axes) if _runs_over_input(label)}
+
+
+def _runs_over_input(label: str) -> bool:
+    """Whether a label is of the features of an input: `input_dim` is a key of its own."""
+    return label == "input" or label.startswith(("input*", "input:", "input/", "input["))

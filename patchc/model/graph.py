@@ -14,6 +14,8 @@ from typing import Any
 from patchc.model.values import Strategy, Value
 
 Shape = tuple[int | None, ...]
+_MASKS = frozenset({"mask", "query_mask", "value_mask", "key_mask"})
+"""Arguments that Keras fills in by itself when it calls a layer on a masked tensor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class Call:
     def tensors(self) -> list[Tensor]:
         """The tensors it reads, in Keras's order: positional first."""
         return flatten([self.args, self.kwargs])
+
+    def main_tensors(self) -> list[Tensor]:
+        """The tensors it reads, without the masks that Keras hands along with them."""
+        kwargs = {key: value for key, value in self.kwargs.items() if key not in _MASKS}
+        return flatten([self.args, kwargs])
 
     def substitute(self, change: Callable[[Tensor], Tensor]) -> None:
         """Replace each tensor that the call reads by `change` of it."""

@@ -160,6 +160,8 @@ def build_live(live: LiveModel, plan: Plan) -> Any:
             new = build(deepcopy(config), live.objects)
         else:
             new = build_parts(live.model, live.outline, plan.config, live.objects)
+    if new.dtype_policy != live.model.dtype_policy:
+        new.dtype_policy = live.model.dtype_policy  # a Functional's own is not written
     layers = layers_by_node(root, new)
     base = layers_by_node(read_root(live.outline), live.model)
     _freeze(root, layers, base)

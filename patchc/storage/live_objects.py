@@ -33,6 +33,8 @@ _KINDS = (
     keras.constraints.Constraint,
 )
 _ANONYMOUS = "__lambda__"
+_LONGEST = 200
+_CAUSE = "Exception encountered: "
 FAILURES = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 """What the methods of a custom class may raise where they were not written for this."""
 
@@ -51,6 +53,7 @@ class Objects:
 
     def __init__(self, model: keras.Model) -> None:
         self.by_name: dict[str, Any] = {}
+        self._name = type(model).__name__
         self._found: dict[str, list[Any]] = {}
         self._anonymous: list[Any] = []
         for item in _reachable(model):
@@ -86,7 +89,7 @@ class Objects:
             try:
                 return json.loads(json.dumps(self._name_all(write())))
             except FAILURES as error:
-                raise _unwritable(error) from None
+                raise _unwritable(self._name, error) from None
 
     def _compile_config(self, model: keras.Model) -> dict[str, Any]:
         held = getattr(model, "_compile_config", None)
@@ -126,6 +129,8 @@ class Objects:
             return node
         if node.get("class_name") == _ANONYMOUS:
             return self._named(self._function_of(node["config"]))
+        if _is_bare_function(node):
+            return self._named(self._function_of(node))
         self._resolve(node)
         return {key: self._name_all(item) for key, item in node.items()}
 
@@ -194,6 +199,13 @@ def compiles_itself(model: keras.Model) -> bool:
     )
 
 
+def _is_bare_function(node: Mapping[str, Any]) -> bool:
+    """Whether it is what `keras.activations.serialize` makes of an anonymous function."""
+    value = node.get("value")
+    is_dump = isinstance(value, (list, tuple)) and len(value) == 3 and isinstance(value[0], str)
+    return set(node) == {"value"} and is_dump
+
+
 def _returns(item: Any) -> bool:
     """Whether an object can be made anew from its own configuration."""
     try:
@@ -203,16 +215,18 @@ def _returns(item: Any) -> bool:
     return True
 
 
-def _unwritable(error: Exception) -> PatchError:
+def _unwritable(name: str, error: Exception) -> PatchError:
     return refusal(
-        f"the model has no configuration to build a new one from: {first_line(error)}",
+        f"the {name} has no configuration to build a new one from: {first_line(error)}",
         "give the class that the message is about a `get_config`",
     )
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, without the traces and listings that Keras adds."""
-    return str(error).strip().split("\n", maxsplit=1)[0].rstrip(".")
+    """What an error says, or its cause where it names one, without the listings around it."""
+    text = " ".join(str(error).rpartition(_CAUSE)[2].split())
+    first = text.split(". ", maxsplit=1)[0].strip("'\" .")
+    return first if len(first) <= _LONGEST else f"{first[:_LONGEST]}..."
 
 
 def _reachable(model: keras.Model) -> Iterator[Any]:

@@ -214,6 +214,7 @@ def build_parts(
     if changed:
         _put(model, new, changed)
     new.build_from_config(deepcopy(whole.get("build_config")))
+    new.built = True  # as Keras does on loading
     _check_places(model, new, changed)
     return new
 
@@ -227,13 +228,36 @@ def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(model: Any, new: Any, changed: Mapping[int, Any]) -> None:
-    """Set attributes anew, all of them, so that they are tracked in the old order."""
+    """Set attributes anew, all that hold layers, so that these are tracked in the old order."""
     for name, value in [*vars(model).items()]:
-        if isinstance(value, keras.Layer) and isinstance(getattr(new, name, None), keras.Layer):
-            part = changed.get(id(value), getattr(new, name))
-            new._layers.remove(getattr(new, name))
-            delattr(new, name)
-            setattr(new, name, part)
+        held = getattr(new, name, None)
+        if name.startswith("_") or not _layers_in(value) or not _layers_in(held):
+            continue
+        for layer in _layers_in(held):
+            new._tracker.untrack(layer)
+        delattr(new, name)
+        setattr(new, name, _replaced(value, held, changed))
+
+
+def _layers_in(value: Any) -> list[Any]:
+    if isinstance(value, keras.Layer):
+        return [value]
+    items = value.values() if isinstance(value, Mapping) else value
+    if not isinstance(value, (list, tuple, Mapping)):
+        return []
+    return [layer for item in items for layer in _layers_in(item)]
+
+
+def _replaced(old: Any, held: Any, changed: Mapping[int, Any]) -> Any:
+    """What an attribute of the new model holds, changed parts in the places of the old ones."""
+    if isinstance(old, keras.Layer):
+        return changed.get(id(old), held)
+    if isinstance(old, Mapping):
+        return {key: _replaced(item, held[key], changed) for key, item in old.items()}
+    if isinstance(old, (list, tuple)):
+        items = [_replaced(one, two, changed) for one, two in zip(old, held, strict=True)]
+        return tuple(items) if isinstance(old, tuple) else items
+    return held
 
 
 def _check_places(model: Any, new: Any, changed: Mapping[int, Any]) -> None:
@@ -242,7 +266,8 @@ def _check_places(model: Any, new: Any, changed: Mapping[int, Any]) -> None:
         layer is changed[id(old)] if id(old) in changed else type(layer) is type(old)
         for old, layer in pairs
     )
-    if not new.built or len(model.layers) != len(new.layers) or not same:
+    built = all(layer.built for layer in new.layers)
+    if not built or len(model.layers) != len(new.layers) or not same:
         raise refusal(
             f"the {type(model).__name__} does not come out the same from `from_config`",
             "keep its layers in attributes that the constructor sets",

@@ -44,10 +44,20 @@ def assert_follows(strategy: Strategy, values: Array, path: str) -> None:
             )
         case "Orthogonal":
             _assert_orthogonal(values, path)
-        case "identity" | "dirac" | "Identity":
+        case "dirac" | "dirac_depthwise" | "Identity":
             assert set(np.unique(values)) <= {0.0, 1.0}, path
+            assert values.any(), path
+        case "Blocks":
+            _assert_blocks(strategy, values, path)
         case _:
             _assert_scaled(strategy, values, path)
+
+
+def _assert_blocks(strategy: Strategy, values: Array, path: str) -> None:
+    """Equal blocks of the first axis, each made in its own way."""
+    blocks = strategy.arguments["blocks"]
+    for block, part in zip(blocks, np.split(values, len(blocks)), strict=True):
+        assert_follows(Strategy(block), part, path)
 
 
 def _assert_scaled(strategy: Strategy, values: Array, path: str) -> None:

@@ -265,7 +265,7 @@ def logits(model: Model, head: str, given: Any) -> list[Array]:
     """
     layer = dict(leaves(model))[head]
     if isinstance(layer, keras.layers.Softmax):
-        return [np.log(output) for output in outputs(model, given)]
+        return outputs(keras.Model(model.input, layer.input), given)
     layer = getattr(layer, "layer", layer)
     activation, layer.activation = layer.activation, keras.activations.linear
     try:

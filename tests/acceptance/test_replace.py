@@ -8,6 +8,7 @@ import keras
 
 from tests.acceptance.cases import (
     Case,
+    Check,
     is_functional,
     is_sequential,
     named_layers,
@@ -25,7 +26,7 @@ def _causal(judged: Judged) -> None:
     assert entry["inbound_nodes"][0]["kwargs"] == {"use_causal_mask": True}
 
 
-def _twice(name: str, calls: int) -> object:
+def _twice(name: str, calls: int) -> Check:
     def check(judged: Judged) -> None:
         entry = next(e for e in judged.config["config"]["layers"] if e["name"] == name)
         assert len(entry["inbound_nodes"]) == calls
@@ -182,7 +183,7 @@ CASES = [
     Case(
         "one recurrent layer by another",
         "tagger",
-        "- {select: gru, replace: {Bidirectional: {layer: {GRU: {units: 3, return_sequences:"
+        "- {select: gru, replace: {Bidirectional: {layer: {GRU: {units: 5, return_sequences:"
         " true}}}}}",
     ),
     Case(

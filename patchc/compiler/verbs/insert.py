@@ -69,7 +69,7 @@ def _inputs(context: Context, match: Match, layer: Layer) -> list[Tensor]:
         return [match.entry]
     tensors: list[Tensor] = []
     for call in layer.calls:
-        sources = list(dict.fromkeys(call.tensors()))
+        sources = list(dict.fromkeys(call.main_tensors()))
         if len(sources) != 1:
             names = ", ".join(f"`{source.layer.path}`" for source in sources) or "none"
             context.refuse(

@@ -41,7 +41,7 @@ def remove(context: Context, match: Match) -> None:
 
 def _check_single_input(context: Context, layer: Layer) -> None:
     for call in layer.calls:
-        sources = set(call.tensors())
+        sources = set(call.main_tensors())
         if len(sources) > 1:
             names = ", ".join(sorted(f"`{source.layer.path}`" for source in sources))
             context.refuse(

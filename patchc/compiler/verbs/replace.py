@@ -8,7 +8,7 @@ from patchc.compiler.fill import fill_new
 from patchc.compiler.region import Block
 from patchc.compiler.select import Match
 from patchc.compiler.settle import settle
-from patchc.language.patch import LayerSpec, Replace
+from patchc.language.patch import Element, LayerSpec, Replace
 from patchc.model.graph import Graph, Layer, Tensor, flatten
 
 
@@ -18,7 +18,8 @@ def replace(context: Context, verb: Replace, match: Match) -> None:
     The last new layer keeps the name of what it replaces unless it sets one.
 
     Raises:
-        PatchError: PC301 for an input or a layer with several outputs, PC302
+        PatchError: PC301 for an input or a layer with several outputs, or
+            where several inputs would meet a layer that takes one, PC302
             where a consumer's weights cannot read the new shape.
     """
     old = match.layers if isinstance(match, Block) else (match,)
@@ -28,12 +29,16 @@ def replace(context: Context, verb: Replace, match: Match) -> None:
     ends = replaced_tensors(context, match)
     graph.layers = [layer for layer in graph.layers if layer not in old]
     sources = [entry for entry, _ in ends]
-    made_tensors, made = append_chain(context, graph, verb.chain, sources)
-    _take_arguments(match, made[0])
-    redirect(graph, {exit_: new for (_, exit_), new in zip(ends, made_tensors, strict=True)})
-    final = made_tensors[0].layer
     element = verb.chain[-1]
-    if not (isinstance(element, LayerSpec) and "name" in element.config):
+    keeps_name = not (isinstance(element, LayerSpec) and "name" in element.config)
+    context.promised = last.name if keeps_name else None
+    made_tensors, made = append_chain(context, graph, verb.chain, sources)
+    context.promised = None
+    if not isinstance(match, Block):
+        _take_arguments(context, match, verb.chain[0], made[0])
+    redirect(graph, {exit_: new for (_, exit_), new in zip(ends, made_tensors, strict=True)})
+    if keeps_name:
+        final = made_tensors[0].layer
         final.name = last.name
         final.config = {**final.config, "name": last.name}
     settle(context)
@@ -76,10 +81,37 @@ def all_reads(graph: Graph) -> list[Tensor]:
     return [t for call in graph.calls() for t in call.tensors()] + flatten(graph.outputs)
 
 
-def _take_arguments(match: Match, first: Layer) -> None:
+_LIST_TAKERS = frozenset(
+    {
+        "Add",
+        "AdditiveAttention",
+        "Attention",
+        "Average",
+        "Concatenate",
+        "Dot",
+        "Maximum",
+        "Minimum",
+        "Multiply",
+        "Subtract",
+    }
+)
+"""Layers that are called on one list of tensors."""
+
+
+def _take_arguments(context: Context, old: Layer, element: Element, first: Layer) -> None:
     """Where a layer with several inputs gives way, the first new layer takes them all."""
-    if isinstance(match, Block):
-        return
-    for old, new in zip(match.calls, first.calls, strict=False):
-        if len(old.tensors()) > 1:
-            new.args, new.kwargs = list(old.args), dict(old.kwargs)
+    fresh = isinstance(element, LayerSpec)
+    alike = fresh and first.class_name == old.class_name and not old.is_operation
+    for before, call in zip(old.calls, first.calls, strict=False):
+        tensors = before.main_tensors()
+        if alike:
+            call.args, call.kwargs = list(before.args), dict(before.kwargs)
+        elif fresh and first.class_name in _LIST_TAKERS:
+            call.args = [tensors]
+        elif len(set(tensors)) > 1:
+            names = ", ".join(f"`{tensor.layer.path}`" for tensor in dict.fromkeys(tensors))
+            context.refuse(
+                "PC301",
+                f"`{old.path}` joins {names}, and a {first.class_name} takes one input",
+                help="begin with a layer that joins, such as Concatenate, or replace a `block`",
+            )

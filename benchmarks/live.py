@@ -1,0 +1,97 @@
+"""What patching a model in memory costs, beside the script that people write for it.
+
+`python benchmarks/live.py` runs both on ResNet50 and VGG16, each run in a
+process of its own, in turn, and prints medians and ratios.  The script clones
+the model and sets the weights of the clone; the patch freezes all but the head.
+Time is that of the call, memory what the process's peak grew by.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+MODELS = ("ResNet50", "VGG16")
+WAYS = ("clone_model", "patchc")
+RUNS = 5
+PATCH = "patchc: 1\nid: tune-head\nedits:\n  - {select: {not: {head: 0}}, freeze: true}\n"
+
+
+def peak() -> float:
+    """Peak resident set in MiB since the last `forget_peak`; Linux only."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
+def forget_peak() -> float:
+    """Let the peak begin anew at what is resident now, which is returned."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def cloned(model: Any) -> Any:
+    import keras
+
+    new = keras.models.clone_model(model)
+    new.set_weights(model.get_weights())
+    for layer in new.layers[:-1]:
+        layer.trainable = False
+    return new
+
+
+def patched(model: Any) -> Any:
+    import patchc
+
+    return patchc.apply(model, patchc.loads(PATCH))
+
+
+def measure(way: str, name: str) -> None:
+    """Print seconds and MiB of one call, the first and a later one."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import keras
+
+    import patchc.live  # noqa: F401 (both ways start with their imports done)
+
+    make = cloned if way == "clone_model" else patched
+    make(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.Dense(2)]))
+    model = getattr(keras.applications, name)(weights=None)
+    before, start = forget_peak(), time.perf_counter()
+    new = make(model)
+    first = time.perf_counter() - start
+    grown = peak() - before
+    del new
+    start = time.perf_counter()
+    make(model)
+    print(json.dumps([first, time.perf_counter() - start, grown]))
+
+
+def medians(runs: list[list[float]]) -> list[float]:
+    return [statistics.median(column) for column in zip(*runs, strict=True)]
+
+
+def main() -> None:
+    for name in MODELS:
+        runs: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+        for _ in range(RUNS):
+            for way in WAYS:
+                command = [sys.executable, __file__, way, name]
+                done = subprocess.run(command, check=True, capture_output=True, text=True)
+                runs[way].append(json.loads(done.stdout.splitlines()[-1]))
+        found = {way: medians(runs[way]) for way in WAYS}
+        for way, (first, again, memory) in found.items():
+            print(f"{name:10} {way:12} first {first:6.2f} s  again {again:6.2f} s  +{memory:6.0f} MiB")
+        ratios = [b / a for a, b in zip(found["clone_model"], found["patchc"], strict=True)]
+        print("{:10} ratio        first {:6.2f}    again {:6.2f}     {:6.2f}".format(name, *ratios))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        measure(*sys.argv[1:])
+    else:
+        main()
