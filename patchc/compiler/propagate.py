@@ -188,6 +188,10 @@ class Spread:
         rule = operation_rule(layer.class_name, layer.module)
         if rule is None or not rule.elementwise:
             self._refuse(layer, f"is the operation {layer.class_name}, which is not followed")
+        if self.preserve and rule.may_fail(len(call.tensors())):
+            self._refuse(
+                layer, f"is the operation {layer.class_name}: a new entry may give no number"
+            )
         if any(isinstance(arg, dict) for arg in [*call.args, *call.kwargs.values()]):
             self._refuse(layer, "has a constant that may run over the axis")
         self._broadcast(call)
@@ -275,13 +279,39 @@ class Spread:
             return
         config = complete(rule, layer.config)
         aliases = aliases_of(rule, config)
+        self._check_weights(layer, rule, config, label, dimension)
         for call in layer.calls:
             self._check_coupling(call, rule, config, label)
             for port in ports_of(rule, config, self._spec(call)):
                 base = base_of(port.label)
                 if aliases.get(base, base) == label:
                     change = derived(port.label, dimension.map, dimension.size, config)
+                    assert change is not None
                     self._change(self._tensor(call, port), port.axis, change, layer)
+
+    def _check_weights(
+        self,
+        layer: Layer,
+        rule: Rule,
+        config: Mapping[str, Any],
+        label: str,
+        dimension: Dimension,
+    ) -> None:
+        """Refuse a change that the weights of a layer cannot follow."""
+        groups = config.get("groups", 1)
+        parts = [axis for weight in layer.weights for axis in weight.axes or ()]
+        grouped = rule.class_name.startswith("Conv") and groups > 1
+        if grouped and dimension.map.gathered(groups, dimension.size // groups, 1) is None:
+            each = dimension.size // groups
+            self._refuse(
+                layer,
+                f"has {groups} groups of {each}, and the change is not the same in each of"
+                " them (`at` can say where new entries go)",
+            )
+        knows = any(base_of(axis) == label for axis in parts)
+        feature = rule.feature_of(config, self._spec(layer.calls[0]))
+        if label == "input" and not knows and base_of(feature or "") != label:
+            self._refuse(layer, f"({layer.class_name}) turns it into something else")
 
     def _check_coupling(
         self, call: Call, rule: Rule, config: Mapping[str, Any], label: str

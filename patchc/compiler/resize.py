@@ -59,24 +59,32 @@ def chosen_dimension(
     Raises:
         PatchError: PC301 where the layer has no such dimension.
     """
-    known = list(rule.dimensions(config))
-    if not known:
+    every = list(rule.dimensions(config))
+    known = [name for name in every if name not in rule.rigid]
+    if not every:
         context.refuse(
             "PC301",
             f"`{layer.path}` ({layer.class_name}) has no axis of its own",
             help="select the layer that makes its features",
         )
-    if axis is None:
-        return known[0]
-    if axis not in known:
-        near = difflib.get_close_matches(axis, known, n=1)
+    chosen = axis or (known or every)[0]
+    listed = ", ".join(f"`{name}`" for name in known) or "none"
+    if chosen not in every:
+        near = difflib.get_close_matches(chosen, every, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         context.refuse(
             "PC301",
-            f"`{layer.path}` ({layer.class_name}) has no axis `{axis}`",
-            help=f"{hint}its axes are {', '.join(f'`{name}`' for name in known)}",
+            f"`{layer.path}` ({layer.class_name}) has no axis `{chosen}`",
+            help=f"{hint}its axes are {listed}",
         )
-    return axis
+    if chosen in rule.rigid:
+        context.refuse(
+            "PC310",
+            f"`{chosen}` of `{layer.path}` ({layer.class_name}) cannot be changed in this version:"
+            f" {rule.rigid[chosen]}",
+            help=f"axes that can be changed: {listed}",
+        )
+    return chosen
 
 
 def resize(
@@ -212,6 +220,7 @@ def _resize_weight(
         if aliases.get(base, base) != label:
             continue
         change = derived(axes[axis], dimension.map, dimension.size, config)
+        assert change is not None  # the spread has checked it
         made = own or weight.initializer or ZEROS
         blocks = axes[axis].partition("*")[0]
         _change(

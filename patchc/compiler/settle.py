@@ -13,7 +13,7 @@ from patchc.compiler.context import Context, graphs_below, shape_text
 from patchc.compiler.outputs import follow_outputs
 from patchc.layers.base import WeightSpec
 from patchc.layers.infer import InferenceError, infer, storage_dtype, weight_specs
-from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, flatten
+from patchc.model.graph import Call, Graph, Layer, Shape, Tensor, Weight, flatten
 from patchc.model.order import CycleError, keras_order, reachable_calls
 from patchc.model.values import Value
 
@@ -32,12 +32,33 @@ def settle(context: Context) -> None:
         changed = infer(context.root.graph)
     except InferenceError as error:
         _refuse_inference(context, error)
+    for call in changed:
+        if call.layer.graph is not None:
+            _check_nested_inputs(context, call, call.layer.graph)
     for layer in dict.fromkeys(call.layer for call in changed):
         layer.extra.pop("build_config", None)
         layer.config = _without_build(layer.config)
         if layer.graph is None and not layer.is_operation:
             _fit_weights(context, layer)
     follow_outputs(context)
+
+
+def _check_nested_inputs(context: Context, call: Call, graph: Graph) -> None:
+    """A nested model takes the shapes of its inputs alone, whatever its layers could take."""
+    for given, inside in zip(call.tensors(), flatten(graph.inputs), strict=False):
+        one, other = given.spec, inside.spec
+        if one is not None and other is not None and not _compatible(one.shape, other.shape):
+            context.refuse(
+                "PC302",
+                f"`{call.layer.path}` takes {shape_text(other.shape)},"
+                f" and would get {shape_text(one.shape)}",
+                help="keep the shape that the nested model reads, or change it inside too",
+            )
+
+
+def _compatible(one: Shape, other: Shape) -> bool:
+    pairs = zip(one[1:], other[1:], strict=False)
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def _without_build(config: Any) -> Any:

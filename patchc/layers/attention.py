@@ -177,6 +177,10 @@ class MultiHeadAttention(_HeadAttention):
 
     class_name = "MultiHeadAttention"
     grows = ("num_heads", "key_dim", "value_dim")
+    rigid: ClassVar[Mapping[str, str]] = {
+        "key_dim": "scores are divided by its square root, so the old weights would have to be"
+        " rescaled"
+    }
     slots: ClassVar[Mapping[str, str]] = {
         "query": "query_dense",
         "key": "key_dense",
@@ -242,6 +246,9 @@ class GroupQueryAttention(_HeadAttention):
 
     class_name = "GroupQueryAttention"
     grows = ("num_query_heads", "num_key_value_heads", "head_dim")
+    rigid: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        grows, "which query head reads which key head depends on the number of both"
+    )
     slots: ClassVar[Mapping[str, str]] = {
         "query": "_query_dense",
         "key": "_key_dense",

@@ -106,6 +106,9 @@ _SEPARABLE = (
 )
 
 
+_MULTIPLIER = {"depth_multiplier": "new outputs would lie between the old ones of each feature"}
+
+
 class _Convolution(Rule):
     """What all convolutions share: a window that moves, and where channels stand."""
 
@@ -296,6 +299,7 @@ class _DepthwiseConv(_Convolution):
 
     feature = "input*depth_multiplier"
     grows = ("depth_multiplier",)
+    rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`kernel` and `bias`."""
@@ -344,6 +348,7 @@ class _SeparableConv(_Convolution):
 
     feature = "filters"
     grows = ("filters", "depth_multiplier")
+    rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """Both kernels and `bias`."""

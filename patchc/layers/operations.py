@@ -37,6 +37,24 @@ _BINARY = {
 _COMPARISONS = "Equal Greater GreaterEqual Less LessEqual NotEqual"
 """Keras makes masks with them (`Embedding(mask_zero=True)`)."""
 _MODULE = "keras.src.ops."
+_PARTIAL = frozenset(
+    [
+        "Arccos",
+        "Arccosh",
+        "Arcsin",
+        "Arctanh",
+        "Erfinv",
+        "Log",
+        "Log10",
+        "Log1p",
+        "Log2",
+        "Power",
+        "Rsqrt",
+        "Sqrt",
+        "Tan",
+    ]
+)
+"""Operations that are not defined for all numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +73,17 @@ class OperationRule:
     operands: int
     elementwise: bool = True
     dtype: str | None = None
+
+    def may_fail(self, tensors: int) -> bool:
+        """Whether some entries, such as zero or negative ones, give infinity or no number.
+
+        Multiplied by a zero weight, those would still spoil what reads them.
+
+        Args:
+            tensors: number of its operands that are no constants.
+        """
+        divides = "Divide" in self.class_name or self.class_name in {"Mod", "Fmod"}
+        return self.class_name in _PARTIAL or (divides and tensors > 1)
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[TensorSpec]:
         """Shape and dtype of the one output.

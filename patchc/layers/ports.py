@@ -45,7 +45,8 @@ def ports_of(rule: Rule, config: Config, call: CallSpec) -> list[Port]:
 
 def _inputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
     tensors = call.tensors()
-    if rule.class_name in _NO_FEATURES or not tensors:
+    joins = len(tensors) > 1 and rule.class_name not in _HEADS | _RECURRENT
+    if rule.class_name in _NO_FEATURES or not tensors or joins:
         return
     if rule.class_name in _HEADS:
         yield from _attention_inputs(call, tensors)
@@ -107,17 +108,24 @@ def _feature_axis(rule: Rule, config: Config, rank: int) -> int:
 
 def base_of(label: str) -> str:
     """The dimension that a label is made of: `units` for `4*units`."""
-    first, _, second = label.partition("*")
+    first, _, second = label.removesuffix(_SHARED).partition("*")
     return second if first.isdigit() else first
 
 
-def derived(label: str, change: AxisMap, size: int, config: Mapping[str, Any]) -> AxisMap:
-    """How an axis changes when the dimension in its label does.
+_SHARED = "/groups"
+"""Such an axis holds the part of the dimension that one group has."""
+
+
+def derived(label: str, change: AxisMap, size: int, config: Mapping[str, Any]) -> AxisMap | None:
+    """How an axis changes when the dimension in its label does; None where it cannot.
 
     Args:
         change: of the dimension.
         size: of the dimension before.
     """
+    if label.endswith(_SHARED):
+        groups = int(config["groups"])
+        return change.gathered(groups, size // groups, 1)
     first, star, second = label.partition("*")
     if not star:
         return change

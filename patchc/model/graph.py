@@ -110,7 +110,8 @@ class Tensor:
     def spec(self) -> TensorSpec | None:
         """Shape and dtype, None where they are not known."""
         outputs = self.call.outputs
-        return outputs[self.index] if outputs and self.index < len(outputs) else None
+        found = outputs[self.index] if outputs and self.index < len(outputs) else None
+        return found if found is not None and found.dtype else None
 
 
 @dataclass(eq=False, slots=True)

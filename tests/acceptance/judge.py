@@ -68,11 +68,18 @@ def patch_of(edits: str, **top: str) -> Patch:
     return patchc.loads("\n".join([*lines, *(f"  {line}" for line in edits.strip().split("\n"))]))
 
 
-def judge(model: Path, patch: Patch | Sequence[Patch], room: Path, **loading: Any) -> Judged:
+def judge(
+    model: Path,
+    patch: Patch | Sequence[Patch],
+    room: Path,
+    names: Mapping[str, str] | None = None,
+    **loading: Any,
+) -> Judged:
     """Apply a patch, twice, and hold the result against Keras.
 
     Args:
         room: an empty folder.
+        names: paths of weights in the plan, where Keras has other ones for them.
         loading: further arguments of `keras.models.load_model`.
     """
     digest = _digest(model)
@@ -88,8 +95,8 @@ def judge(model: Path, patch: Patch | Sequence[Patch], room: Path, **loading: An
     judged = _loaded(model, out, plan, report, loading)
     out.unlink()
     _assert_shapes(judged)
-    _assert_weights(judged)
-    _assert_flags(judged)
+    _assert_weights(judged, names or {})
+    _assert_flags(judged, names or {})
     return judged
 
 
@@ -156,13 +163,15 @@ def _assert_shapes(judged: Judged) -> None:
         assert [list(end.shape) for end in ends] == [end["shape"] for end in planned]
 
 
-def _assert_weights(judged: Judged) -> None:
+def _assert_weights(judged: Judged, names: Mapping[str, str]) -> None:
     """Each weight that Keras finds is the one that the ledger says."""
-    base = {address: weight.path for address, weight in judged.plan.base.weights.items()}
+    weights = judged.plan.base.weights
+    base = {address: names.get(w.path, w.path) for address, w in weights.items()}
     assert set(base.values()) == set(judged.before)
-    assert {entry.path for entry in judged.plan.ledger.entries} == set(judged.after)
-    for entry in judged.plan.ledger.entries:
-        values = judged.after[entry.path]
+    entries = {names.get(entry.path, entry.path): entry for entry in judged.plan.ledger.entries}
+    assert entries.keys() == judged.after.keys()
+    for path, entry in entries.items():
+        values = judged.after[path]
         assert (values.shape, values.dtype.name) == (entry.shape, entry.dtype), entry.path
         if entry.value.base is None:
             assert not entry.value.growths or entry.value.init is not None
@@ -198,11 +207,12 @@ def same_bits(one: Array, two: Array) -> bool:
     return (one.shape, one.dtype) == (two.shape, two.dtype) and one.tobytes() == two.tobytes()
 
 
-def _assert_flags(judged: Judged) -> None:
+def _assert_flags(judged: Judged, names: Mapping[str, str]) -> None:
     """What trains in Keras is what the plan says trains."""
     training = {id(variable) for variable in judged.result.trainable_weights}
     found = {path: id(variable) in training for path, variable in variables(judged.result).items()}
-    assert found == {entry.path: entry.trainable for entry in judged.plan.ledger.entries}
+    entries = judged.plan.ledger.entries
+    assert found == {names.get(entry.path, entry.path): entry.trainable for entry in entries}
     params = judged.plan.params
     for model, total, trainable in (
         (judged.base, params["before"], params["trainable_before"]),

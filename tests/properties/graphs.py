@@ -152,6 +152,14 @@ class Growing:
         """Note what a call made."""
         self.tensors += outputs if isinstance(outputs, list) else [outputs]
 
+    def operate(self, outputs: Any) -> None:
+        """Note what an operation made, unless Keras gave it a name that is taken."""
+        first = outputs[0] if isinstance(outputs, list) else outputs
+        name = first._keras_history.operation.name
+        if name not in self.names:
+            self.names.add(name)
+            self.add(outputs)
+
 
 def named(spec: Spec, taken: set[str], name: str | None) -> Any:
     """Make a layer; a name that is taken gets a number."""
@@ -161,7 +169,7 @@ def named(spec: Spec, taken: set[str], name: str | None) -> Any:
     number = 0
     while layer.name in taken:
         number += 1
-        layer = make(**arguments, name=f"{class_name.lower()}_{number}")
+        layer = make(**arguments, name=f"{class_name.lower()}_x{number}")
     taken.add(layer.name)
     return layer
 
@@ -193,7 +201,7 @@ def _step_join(growing: Growing, tensor: Any) -> None:
     partner = growing.draw(st.sampled_from(others))
     name = growing.draw(st.sampled_from(["Add", "Concatenate", "Multiply", "Average", "op"]))
     if name == "op":
-        growing.add(tensor + partner)
+        growing.operate(tensor + partner)
     else:
         growing.add(growing.made((name, {}))([tensor, partner]))
 
@@ -201,13 +209,13 @@ def _step_join(growing: Growing, tensor: Any) -> None:
 def _step_operation(growing: Growing, tensor: Any) -> None:
     kind = growing.draw(st.sampled_from(["scale", "relu", "slice", "shift", "split"]))
     if kind == "split" and tensor.shape[-1] % 2 == 0:
-        growing.add(list(keras.ops.split(tensor, 2, axis=-1)))
+        growing.operate(list(keras.ops.split(tensor, 2, axis=-1)))
     elif kind == "slice":
-        growing.add(tensor[..., :1])
+        growing.operate(tensor[..., :1])
     elif kind == "relu":
-        growing.add(keras.ops.relu(tensor))
+        growing.operate(keras.ops.relu(tensor))
     else:
-        growing.add(tensor * 2.0 if kind == "scale" else 1.0 - tensor)
+        growing.operate(tensor * 2.0 if kind == "scale" else 1.0 - tensor)
 
 
 def _step_again(growing: Growing, tensor: Any) -> None:
