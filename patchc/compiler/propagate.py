@@ -189,9 +189,7 @@ class Spread:
         if rule is None or not rule.elementwise:
             self._refuse(layer, f"is the operation {layer.class_name}, which is not followed")
         if self.preserve and rule.may_fail(len(call.tensors())):
-            self._refuse(
-                layer, f"is the operation {layer.class_name}: a new entry may give no number"
-            )
+            self._refuse(layer, f"({layer.class_name}) may make no number of a new entry")
         if any(isinstance(arg, dict) for arg in [*call.args, *call.kwargs.values()]):
             self._refuse(layer, "has a constant that may run over the axis")
         self._broadcast(call)

@@ -38,7 +38,7 @@ _COMPARISONS = "Equal Greater GreaterEqual Less LessEqual NotEqual"
 """Keras makes masks with them (`Embedding(mask_zero=True)`)."""
 _MODULE = "keras.src.ops."
 _PARTIAL = frozenset(
-    [
+    {
         "Arccos",
         "Arccosh",
         "Arcsin",
@@ -52,7 +52,7 @@ _PARTIAL = frozenset(
         "Rsqrt",
         "Sqrt",
         "Tan",
-    ]
+    }
 )
 """Operations that are not defined for all numbers."""
 
