@@ -85,7 +85,9 @@ def main() -> None:
                 runs[way].append(json.loads(done.stdout.splitlines()[-1]))
         found = {way: medians(runs[way]) for way in WAYS}
         for way, (first, again, memory) in found.items():
-            print(f"{name:10} {way:12} first {first:6.2f} s  again {again:6.2f} s  +{memory:6.0f} MiB")
+            print(
+                f"{name:10} {way:12} first {first:6.2f} s  again {again:6.2f} s  +{memory:6.0f} MiB"
+            )
         ratios = [b / a for a, b in zip(found["clone_model"], found["patchc"], strict=True)]
         print("{:10} ratio        first {:6.2f}    again {:6.2f}     {:6.2f}".format(name, *ratios))
 

@@ -137,6 +137,14 @@ def redirect_ends(graph: Graph, change: dict[Tensor, Tensor]) -> None:
     graph.outputs = map_tensors(lambda tensor: change.get(tensor, tensor), graph.outputs)
 
 
+def follow_input_shape(layer: Layer, shape: Sequence[int | None]) -> None:
+    """Write an input's new shape where a Sequential keeps a note of it."""
+    graph = layer.home
+    if graph is not None and graph.sequential and "build_input_shape" in graph.owner.config:
+        graph.owner.config = {**graph.owner.config, "build_input_shape": list(shape)}
+        graph.owner.extra.pop("build_config", None)
+
+
 # ------------------------------------------------------------------------ copies
 
 

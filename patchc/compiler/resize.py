@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from patchc.compiler.build import follow_input_shape
 from patchc.compiler.context import Context
 from patchc.compiler.fill import DEFAULT
 from patchc.compiler.propagate import Dimension, Spread
@@ -120,7 +121,9 @@ def resize(
     for member, config in spread.configs.items():
         before = {key: member.config.get(key) for key in config}
         member.config = {**member.config, **config}
-        if not member.is_input:
+        if member.is_input:
+            follow_input_shape(member, config["batch_shape"])
+        else:
             context.log("resize", member.path, before, config, f"follows `{layer.path}`")
     settle(context)
 

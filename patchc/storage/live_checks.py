@@ -24,6 +24,9 @@ from patchc.storage.live_state import CapturingStore, capture, dtype_of, stored,
 
 Values = Mapping[str, Any]
 
+_UNITS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""What bits are compared by, by the size of an element."""
+
 
 def check_live(live: LiveModel, plan: Plan, new: Any) -> tuple[Check, ...]:
     """Hold a model in memory against its plan and its base."""
@@ -119,7 +122,8 @@ def _bits_equal(one: Array, other: Array) -> bool:
     """Whether two arrays agree in shape, dtype and every bit, NaNs and signs of zero included."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
-    left, right = (np.ascontiguousarray(v).reshape(-1).view(np.uint8) for v in (one, other))
+    unit = _UNITS.get(one.dtype.itemsize, np.uint8)
+    left, right = (np.ascontiguousarray(v).reshape(-1).view(unit) for v in (one, other))
     return bool(np.array_equal(left, right))
 
 

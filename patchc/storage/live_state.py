@@ -29,6 +29,9 @@ Parts = Sequence[tuple[Any, str | None]]
 """What saves and loads itself, and its address; with None, only what a model itself holds."""
 
 _VARS = "vars"
+_SEEN_AS_IT_IS = frozenset({"float32", "float64", "int32", "int64", "int8", "uint8"})
+"""Dtypes that every backend describes to the buffer protocol as NumPy does."""
+
 _COPYING_BACKENDS = frozenset({"tensorflow", "torch"})
 """Backends on which `Variable.assign` never leaves two variables with one buffer to write to.
 
@@ -230,10 +233,21 @@ def carried(value: Any) -> Any:
 
 
 def stored(value: Any) -> Array:
-    """A variable as patchc's arrays hold it: bfloat16 as its bits."""
-    values = np.ascontiguousarray(keras.ops.convert_to_numpy(value))
-    values = values.reshape(tuple(value.shape))  # the line above makes a scalar a vector
+    """A variable as patchc's arrays hold it, not to be written to: bfloat16 as its bits."""
+    values = _as_numpy(keras.ops.convert_to_tensor(value))
     return values.view(np.uint16) if values.dtype == ml_dtypes.bfloat16 else values
+
+
+def _as_numpy(tensor: Any) -> Array:
+    """The values of a tensor, without a copy where it lets its memory be seen."""
+    if dtype_of(tensor) in _SEEN_AS_IT_IS:
+        try:
+            read = getattr(tensor, "read_value", None)  # of a variable of TensorFlow
+            return np.asarray(memoryview(read() if read is not None else tensor))
+        except (BufferError, TypeError, ValueError):
+            pass  # it lies on another device, or its backend shows no memory
+    values = keras.ops.convert_to_numpy(tensor)
+    return np.ascontiguousarray(values).reshape(values.shape)  # the former gives scalars an axis
 
 
 def unstored(values: Array, dtype: str) -> Array:

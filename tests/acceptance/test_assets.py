@@ -49,6 +49,8 @@ def test_the_one_that_is_left_takes_the_first_place(zoo: Zoo, tmp_path: Path) ->
 def test_exchanged_outputs_exchange_the_files(zoo: Zoo, tmp_path: Path) -> None:
     edits = "- {select: [body_vectors, title_vectors], truncate: true}"
     judged = judge(zoo("lookups"), patch_of(edits), tmp_path)
+    first, second = (f"assets/layers/string_lookup{n}/vocabulary.txt" for n in ("", "_1"))
+    assert judged.plan.assets == {first: second, second: first}
     given = sample(judged.base)
     parts = outputs(judged.result, given)
     assert [part.shape for part in parts] == [(2, 4), (2, 4)]

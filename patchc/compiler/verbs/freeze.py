@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from patchc.compiler.context import Context
 from patchc.compiler.region import Block
-from patchc.compiler.select import Match
-from patchc.language.patch import Freeze
+from patchc.compiler.select import Match, Selecting
+from patchc.language.patch import Freeze, KeySelector
 from patchc.layers.freezing import freezable, is_shut, trains, with_flag
 from patchc.model.graph import Layer, walk
 
@@ -81,6 +81,7 @@ def _lint(context: Context, verb: Freeze, leaves: Sequence[Layer]) -> None:
             span=context.edit.select.span,
             help="select layers with weights, such as {weighted: true, last: 5}",
         )
+    _lint_left_out(context, verb)
     norms = [layer for layer in leaves if layer.class_name == _NORMALISATION]
     if not verb.frozen and norms and any(not layer.trainable for layer in norms):
         context.warn(
@@ -98,4 +99,20 @@ def _lint(context: Context, verb: Freeze, leaves: Sequence[Layer]) -> None:
             " trainable, whatever the file says",
             span=context.edit.select.span,
             help="set `layer.trainable = False` after loading",
+        )
+
+
+def _lint_left_out(context: Context, verb: Freeze) -> None:
+    """Freezing all but some layers freezes everything, where those have no weights."""
+    select = context.edit.select
+    if not verb.frozen or not isinstance(select, KeySelector) or set(select.keys) != {"not"}:
+        return
+    left = Selecting(context.root).select(select.keys["not"]).layers
+    if left and not any(layer.weights for layer in _leaves(left)):
+        names = ", ".join(f"`{layer.path}`" for layer in left[:5])
+        context.warn(
+            "PC901",
+            f"the layers under `not` have no weights, so everything is frozen: {names}",
+            span=select.spans["not"],
+            help="leave out layers with weights, such as {weighted: true, last: 5}",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from patchc.compiler.build import follow_input_shape
 from patchc.compiler.context import Context
 from patchc.compiler.region import Block
 from patchc.compiler.select import Match
@@ -123,12 +124,5 @@ def _input_values(context: Context, verb: SetConfig, layer: Layer) -> Mapping[st
             f"`{layer.path}` has {len(old)} axes with the batch axis, not {len(new)}",
             help="give one number or null per axis",
         )
-    _follow_sequential(layer, new)
+    follow_input_shape(layer, new)
     return values
-
-
-def _follow_sequential(layer: Layer, shape: list[int | None]) -> None:
-    graph = layer.home
-    if graph is not None and graph.sequential and "build_input_shape" in graph.owner.config:
-        graph.owner.config = {**graph.owner.config, "build_input_shape": shape}
-        graph.owner.extra.pop("build_config", None)
