@@ -7,12 +7,13 @@ included, so that two weights in each other's place never go unnoticed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-from keras import applications, layers, ops
+from keras import layers, ops
 
 Array = np.ndarray[Any, Any]
 Model = Any
@@ -27,6 +28,7 @@ def named(builder: Callable[[], Model]) -> Callable[[], Model]:
 
 def save(name: str, folder: Path) -> Path:
     """Build a model and save it; the same name gives the same model."""
+    import_module("tests.architectures")  # adds its own to the table
     keras.utils.clear_session()
     keras.utils.set_random_seed(sum(map(ord, name)))
     model = _BUILDERS[name]()
@@ -35,7 +37,7 @@ def save(name: str, folder: Path) -> Path:
     return path
 
 
-def _stirred(model: Model) -> Model:
+def stirred(model: Model) -> Model:
     """Move every weight that starts out constant a little, each entry differently."""
     rng = np.random.default_rng(7)
     for variable in model.weights:
@@ -73,7 +75,7 @@ def mlp() -> Model:
     model = keras.Sequential(
         [keras.Input((20,)), layers.Dense(16, "relu"), layers.Dense(10, "softmax")], name="mlp"
     )
-    return _trained(_stirred(model), "sparse_categorical_crossentropy", _labels(10))
+    return _trained(stirred(model), "sparse_categorical_crossentropy", _labels(10))
 
 
 @named
@@ -82,7 +84,7 @@ def tower() -> Model:
     x = layers.Dense(16, "relu", name="hidden")(x)
     x = layers.Dense(16, "relu", name="hidden_2")(x)
     model = keras.Model(inputs, layers.Dense(10, "softmax", name="predictions")(x), name="tower")
-    return _trained(_stirred(model), "sparse_categorical_crossentropy", _labels(10))
+    return _trained(stirred(model), "sparse_categorical_crossentropy", _labels(10))
 
 
 @named
@@ -90,7 +92,7 @@ def dropouts() -> Model:
     x = inputs = keras.Input((20,))
     x = layers.Dropout(0.2)(layers.Dense(16)(x))
     x = layers.Dropout(0.3)(layers.Dense(8)(x))
-    return _stirred(keras.Model(inputs, layers.Dense(3)(x)))
+    return stirred(keras.Model(inputs, layers.Dense(3)(x)))
 
 
 @named
@@ -103,7 +105,7 @@ def convnet() -> Model:
     x = layers.GlobalAveragePooling2D(name="gap")(layers.MaxPooling2D(name="pool")(x))
     x = layers.Dropout(0.25, name="dropout")(x)
     model = keras.Model(inputs, layers.Dense(5, "softmax", name="predictions")(x), name="convnet")
-    return _trained(_stirred(model), "sparse_categorical_crossentropy", _labels(5))
+    return _trained(stirred(model), "sparse_categorical_crossentropy", _labels(5))
 
 
 @named
@@ -116,7 +118,7 @@ def residual_net() -> Model:
     x = _residual(x, 8, "stage2_block1", strides=2)
     x = _residual(x, 8, "stage2_block2")
     x = layers.GlobalAveragePooling2D(name="gap")(x)
-    return _stirred(keras.Model(inputs, layers.Dense(4, name="logits")(x), name="residual_net"))
+    return stirred(keras.Model(inputs, layers.Dense(4, name="logits")(x), name="residual_net"))
 
 
 def _residual(x: Any, filters: int, name: str, strides: int = 1) -> Any:
@@ -147,14 +149,14 @@ def _backbone(name: str = "backbone") -> Model:
 def nested() -> Model:
     parts = [keras.Input((12, 12, 3)), _backbone(), layers.GlobalAveragePooling2D()]
     model = keras.Sequential([*parts, layers.Dense(3, "softmax", name="head")], name="nested")
-    return _trained(_stirred(model), "sparse_categorical_crossentropy", _labels(3))
+    return _trained(stirred(model), "sparse_categorical_crossentropy", _labels(3))
 
 
 @named
 def two_parts() -> Model:
     body = keras.Sequential([keras.Input((6,)), layers.Dense(8, "relu")], name="body")
     top = keras.Sequential([keras.Input((8,)), layers.Dense(3, "softmax")], name="top")
-    return _stirred(keras.Sequential([keras.Input((6,)), body, top], name="two_parts"))
+    return stirred(keras.Sequential([keras.Input((6,)), body, top], name="two_parts"))
 
 
 @named
@@ -166,7 +168,7 @@ def deep_nest() -> Model:
     middle = keras.Model(inputs, x, name="middle")
     outer = keras.Input((6,))
     x = layers.Softmax(name="soft")(middle(layers.Dense(8, name="first")(outer)))
-    return _stirred(keras.Model(outer, x, name="outer"))
+    return stirred(keras.Model(outer, x, name="outer"))
 
 
 @named
@@ -175,7 +177,7 @@ def frozen() -> Model:
     parts = [keras.Input((12, 12, 3)), _backbone(), layers.GlobalAveragePooling2D()]
     model = keras.Sequential([*parts, layers.Dense(3, "softmax", name="head")], name="frozen")
     model.trainable = False
-    return _stirred(model)
+    return stirred(model)
 
 
 @named
@@ -184,7 +186,7 @@ def frozen_tower() -> Model:
     x = layers.Dense(5, name="hidden")(inputs)
     model = keras.Model(inputs, layers.Dense(2, name="predictions")(x))
     model.trainable = False
-    return _stirred(model)
+    return stirred(model)
 
 
 # ------------------------------------------------------------ several of something
@@ -197,7 +199,7 @@ def siamese() -> Model:
     left, right = keras.Input((5,), name="left"), keras.Input((5,), name="right")
     shared = layers.Dense(4, "tanh", name="shared")
     x = layers.Subtract(name="minus")([shared(encoder(left)), shared(encoder(right))])
-    return _stirred(keras.Model([left, right], layers.Dense(1, name="distance")(x)))
+    return stirred(keras.Model([left, right], layers.Dense(1, name="distance")(x)))
 
 
 @named
@@ -207,7 +209,7 @@ def two_heads() -> Model:
     x = layers.Concatenate(name="both")([layers.Dense(5, "relu", name="from_left")(left), right])
     x = layers.Dense(8, "relu", name="trunk")(x)
     outputs = [layers.Dense(3, "softmax", name="kind")(x), layers.Dense(1, name="size")(x)]
-    model = _stirred(keras.Model([left, right], outputs, name="two_heads"))
+    model = stirred(keras.Model([left, right], outputs, name="two_heads"))
     losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
     return _trained(model, losses, {"kind": _labels(3), "size": _values(1)})
 
@@ -222,7 +224,7 @@ def dict_heads() -> Model:
         "kind": layers.Dense(3, "softmax", name="kind_head")(x),
         "size": layers.Dense(1, name="size_head")(x),
     }
-    model = _stirred(keras.Model(inputs, outputs, name="dict_heads"))
+    model = stirred(keras.Model(inputs, outputs, name="dict_heads"))
     losses = {"kind": "sparse_categorical_crossentropy", "size": "mse"}
     targets = {"kind": _labels(3), "size": _values(1)}
     return _trained(model, losses, targets, metrics={"kind": ["accuracy"]})
@@ -234,7 +236,7 @@ def operations() -> Model:
     x = inputs = keras.Input((6,))
     x = ops.relu(layers.Dense(6, name="one")(x) * 2.0)
     x = layers.Dense(6, name="two")(x) + x
-    return _stirred(keras.Model(inputs, layers.Dense(3, name="three")(x)))
+    return stirred(keras.Model(inputs, layers.Dense(3, name="three")(x)))
 
 
 @named
@@ -244,7 +246,7 @@ def twins() -> Model:
     left = layers.Dense(6, name="left_2")(layers.Dense(6, name="left_1")(inputs))
     right = layers.Dense(6, name="right_2")(layers.Dense(6, name="right_1")(inputs))
     x = layers.Dense(6, name="joined")(layers.Average(name="mean")([left, right]))
-    return _stirred(keras.Model(inputs, layers.Add(name="sum")([x, inputs]), name="twins"))
+    return stirred(keras.Model(inputs, layers.Add(name="sum")([x, inputs]), name="twins"))
 
 
 # --------------------------------------------------------------- text, sequences
@@ -269,7 +271,7 @@ def lookups() -> Model:
             layers.Embedding(801, 4, name="body_vectors")(second),
         ]
     )
-    return _stirred(keras.Model([title, body], layers.Dense(2, name="kind")(x)))
+    return stirred(keras.Model([title, body], layers.Dense(2, name="kind")(x)))
 
 
 @named
@@ -277,7 +279,7 @@ def text() -> Model:
     given = keras.Input((), dtype="string")
     x = layers.StringLookup(vocabulary=["a", "b", "c"])(given)
     x = layers.Dense(4)(layers.Embedding(5, 4)(x))
-    return _stirred(keras.Model(given, layers.Dense(2)(x)))
+    return stirred(keras.Model(given, layers.Dense(2)(x)))
 
 
 @named
@@ -289,7 +291,7 @@ def tagger() -> Model:
     x = layers.GRU(10, return_sequences=True, name="gru")(x)
     x = layers.LSTM(4, return_sequences=True, name="lstm")(x)
     x = layers.TimeDistributed(layers.Dense(3, "softmax"), name="tags")(x)
-    return _stirred(keras.Model(inputs, x, name="tagger"))
+    return stirred(keras.Model(inputs, x, name="tagger"))
 
 
 @named
@@ -301,7 +303,7 @@ def forecaster() -> Model:
         layers.GRU(3, return_sequences=True, name="gru_out")(inputs),
         layers.SimpleRNN(2, name="rnn_out")(inputs),
     ]
-    return _stirred(keras.Model(inputs, outputs, name="forecaster"))
+    return stirred(keras.Model(inputs, outputs, name="forecaster"))
 
 
 @named
@@ -314,7 +316,7 @@ def detector() -> Model:
         layers.TimeDistributed(layers.Dense(20), name="mrcnn_bbox_fc")(flat),
         layers.TimeDistributed(layers.Conv2D(5, 1), name="mrcnn_mask")(inputs),
     ]
-    return _stirred(keras.Model(inputs, outputs))
+    return stirred(keras.Model(inputs, outputs))
 
 
 @named
@@ -326,7 +328,7 @@ def anchors() -> Model:
         layers.Conv2D(255, 1, name=f"conv_8{k}")(layers.Conv2D(8, 3, padding="same")(x))
         for k in (1, 2, 3)
     ]
-    return _stirred(keras.Model(inputs, outputs))
+    return stirred(keras.Model(inputs, outputs))
 
 
 @named
@@ -343,7 +345,7 @@ def gpt() -> Model:
         h = layers.Dense(12, name=f"block_{k}_proj")(h)
         x = layers.Add(name=f"block_{k}_out")([x, h])
     x = layers.Dense(40, name="lm_head")(layers.LayerNormalization(name="ln_f")(x))
-    return _stirred(keras.Model(inputs, x, name="gpt"))
+    return stirred(keras.Model(inputs, x, name="gpt"))
 
 
 # --------------------------------------------------------------------- precision
@@ -357,7 +359,7 @@ def _in_precision(policy: str) -> Model:
         x = layers.BatchNormalization(name="norm")(layers.Dense(8, name="hidden")(x))
         x = layers.Dense(4, name="scores")(layers.ReLU(name="relu")(x))
         x = layers.Activation("softmax", dtype="float32", name="soft")(x)
-        return _stirred(keras.Model(inputs, x, name=policy))
+        return stirred(keras.Model(inputs, x, name=policy))
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -370,64 +372,3 @@ def mixed() -> Model:
 @named
 def brain_floats() -> Model:
     return _in_precision("bfloat16")
-
-
-# ------------------------------------------------------------- real architectures
-
-
-def _narrowed(model: Model, keep: tuple[int, ...] = ()) -> Model:
-    """The same layers and connections with an eighth of the filters and units.
-
-    Args:
-        keep: sizes that stay as they are.
-    """
-    config = model.get_config()
-    for entry in config["layers"]:
-        entry.pop("build_config", None)
-        for key in ("filters", "units"):
-            size = entry["config"].get(key)
-            if size is not None and size not in keep:
-                entry["config"][key] = size // 8
-    return _stirred(keras.Model.from_config(config))
-
-
-@named
-def vgg16() -> Model:
-    """With the top; 64 filters in the first block, dense layers of 512 units."""
-    model = applications.VGG16(weights=None, input_shape=(32, 32, 3))
-    return _narrowed(model, keep=(64, 1000))
-
-
-@named
-def vgg16_features() -> Model:
-    return _narrowed(
-        applications.VGG16(weights=None, include_top=False, input_shape=(224, 224, 3))
-    )
-
-
-@named
-def resnet50() -> Model:
-    """With the top; 2048 features, as in the original."""
-    model = applications.ResNet50(weights=None, input_shape=(64, 64, 3))
-    return _narrowed(model, keep=(2048, 1000))
-
-
-@named
-def resnet50_features() -> Model:
-    return _narrowed(
-        applications.ResNet50(weights=None, include_top=False, input_shape=(224, 224, 3))
-    )
-
-
-@named
-def inception_features() -> Model:
-    return _narrowed(applications.InceptionV3(weights=None, include_top=False))
-
-
-@named
-def mobilenet() -> Model:
-    base = applications.MobileNetV2(
-        weights=None, include_top=False, input_shape=(224, 224, 3), name="mobilenetv2_1.00_224"
-    )
-    parts = [keras.Input((224, 224, 3)), _narrowed(base), layers.GlobalAveragePooling2D()]
-    return _stirred(keras.Sequential([*parts, layers.Dense(3, "softmax")]))

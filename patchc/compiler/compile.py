@@ -70,7 +70,6 @@ _EACH: dict[type, Callable[[Context, Any, Match], None]] = {
     Shrink: shrink,
     Insert: insert,
     AddOutput: add_output,
-    Remove: lambda context, _, match: remove(context, match),
     Rename: rename,
 }
 """Verbs that act on one match at a time."""
@@ -78,6 +77,7 @@ _EACH: dict[type, Callable[[Context, Any, Match], None]] = {
 _ALL: dict[type, Callable[[Context, Any, Sequence[Match]], None]] = {
     Freeze: freeze,
     InitVerb: lambda context, _, matches: init(context, matches),
+    Remove: lambda context, _, matches: remove(context, matches),
     SetConfig: set_config,
     Truncate: truncate,
 }

@@ -12,7 +12,6 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +29,7 @@ from patchc.model.document import Document
 from patchc.model.graph import Layer, walk
 from patchc.storage.attach import attach_weights
 from patchc.storage.hdf5 import Group
-from patchc.storage.live_objects import MODEL, Objects, build, compiles_itself, refusal
+from patchc.storage.live_objects import MODEL, Objects, build, compiles_itself, copied, refusal
 from patchc.storage.live_parts import (
     build_parts,
     check_built,
@@ -157,7 +156,7 @@ def build_live(live: LiveModel, plan: Plan) -> Any:
     config = {key: value for key, value in plan.config.items() if key != "compile_config"}
     with ObjectSharingScope(), undrawn():
         if is_graph(live.model):
-            new = build(deepcopy(config), live.objects)
+            new = build(config, live.objects)
         else:
             new = build_parts(live.model, live.outline, plan.config, live.objects)
     if new.dtype_policy != live.model.dtype_policy:
@@ -212,9 +211,9 @@ def _compile(live: LiveModel, plan: Plan, new: Any) -> None:
         return
     with keras.saving.custom_object_scope(live.objects.by_name):
         if compiles_itself(live.model):
-            new.compile_from_config(deepcopy(config))
+            new.compile_from_config(copied(config))
         else:
-            new.compile(**keras.saving.deserialize_keras_object(deepcopy(config)))
+            new.compile(**keras.saving.deserialize_keras_object(copied(config)))
     optimizer = getattr(new, "optimizer", None)
     if optimizer is not None and len(plan.optimizer.entries) > len(optimizer.variables):
         optimizer.build(new.trainable_variables)

@@ -159,6 +159,11 @@ class Objects:
         raise ValueError("it holds an anonymous function that cannot be found again")
 
 
+def copied(config: Mapping[str, Any]) -> Any:
+    """A configuration that Keras may take apart; it consists of what JSON has."""
+    return json.loads(json.dumps(config))
+
+
 def build(config: Mapping[str, Any], objects: Objects) -> Any:
     """A new object from a configuration, with the model's own classes.
 
@@ -167,7 +172,7 @@ def build(config: Mapping[str, Any], objects: Objects) -> Any:
     """
     with keras.saving.custom_object_scope(objects.by_name):
         try:
-            return keras.saving.deserialize_keras_object(config)
+            return keras.saving.deserialize_keras_object(copied(config))
         except FAILURES as error:
             name = config.get("class_name")
             raise refusal(

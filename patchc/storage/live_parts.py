@@ -9,7 +9,6 @@ between them is refused.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
 from typing import Any
 
 import keras
@@ -207,13 +206,13 @@ def build_parts(
     )
     before, after = _entries(outline), _entries(config)
     changed = {
-        id(layer): build(deepcopy(_bare(after[layer.name])), objects)
+        id(layer): build(_bare(after[layer.name]), objects)
         for layer in model.layers
         if _bare(before[layer.name]) != _bare(after[layer.name])
     }
     if changed:
         _put(model, new, changed)
-    new.build_from_config(deepcopy(whole.get("build_config")))
+    new.build_from_config(whole.get("build_config"))
     new.built = True  # as Keras does on loading
     _check_places(model, new, changed)
     return new

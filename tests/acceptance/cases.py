@@ -67,7 +67,7 @@ def run(case: Case, zoo: Zoo, room: Path) -> None:
         check(judged)
 
 
-def table(cases: Iterable[Case]) -> Any:
+def table(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """The decorator that runs a test once for each case."""
     return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in cases])
 

@@ -17,7 +17,7 @@ import pytest
 import patchc
 from tests.acceptance.judge import assert_close, judge, outputs, patch_of, sample, weights_of
 
-MODULE = '''
+MODULE = """
 import os, pathlib
 import keras
 
@@ -39,7 +39,7 @@ def build():
     x = keras.layers.Lambda(twice, name="twice")(x)
     x = keras.layers.Dense(5, "relu", name="hidden")(x)
     return keras.Model(inputs, keras.layers.Dense(3, "softmax", name="predictions")(x))
-'''
+"""
 NAMES = {"scale/vars/0": "scale/factor"}
 """What patchc calls the weights of a class that it does not know, and what Keras does."""
 HEAD = "- {select: {head: 0}, expand: {by: 2}, init: zeros}"
@@ -122,8 +122,10 @@ def test_nothing_is_imported_or_run(acme: Path, tmp_path: Path) -> None:
         ),
         pytest.param("- {select: twice, add_output: true}", id="expose the Lambda"),
         pytest.param("- {select: scale, init: {'*': ones}}", id="initialise the class"),
-        pytest.param("- {select: {class: Lambda}, replace: {Rescaling: {scale: 2.0}}}",
-                     id="replace the Lambda"),
+        pytest.param(
+            "- {select: {class: Lambda}, replace: {Rescaling: {scale: 2.0}}}",
+            id="replace the Lambda",
+        ),
         pytest.param("- {select: {class: acme>Scale}, remove: true}", id="remove the class"),
     ],
 )

@@ -77,7 +77,8 @@ HEADS = [
     Case(
         "one of two in a list",
         "two_heads",
-        "- {select: {head: kind}, expand: {by: 2}, init: {kernel: he_normal, bias: {constant: -3}}}",
+        "- {select: {head: kind}, expand: {by: 2},"
+        " init: {kernel: he_normal, bias: {constant: -3}}}",
         shapes=[(None, 5), (None, 1)],
         also=(
             old_logits("kind"),
@@ -174,9 +175,7 @@ HEADS = [
         fates={"kept": 2, "new": 2, "dropped": 2},
         shapes=[(None, 6)],
         also=(
-            value_of(
-                "fresh/kernel", lambda b: np.repeat([1, 0], [4, 2])[None] * np.ones((16, 1))
-            ),
+            value_of("fresh/kernel", lambda b: np.repeat([1, 0], [4, 2])[None] * np.ones((16, 1))),
         ),
     ),
 ]

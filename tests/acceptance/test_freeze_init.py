@@ -75,8 +75,10 @@ FREEZE = [
         same=0,
         warns=("PC902",),
         also=(
-            trains(*(f"stage1_block2_{part}" for part in ("1_conv", "1_bn", "2_conv", "2_bn")),
-                   "logits"),
+            trains(
+                *(f"stage1_block2_{part}" for part in ("1_conv", "1_bn", "2_conv", "2_bn")),
+                "logits",
+            ),
         ),
     ),
     Case(

@@ -223,8 +223,7 @@ CASES = [
     Case(
         "a residual branch in a nested Sequential",
         "two_parts",
-        "- {select: body/dense, insert_after: {residual: [{Dense: {units: 8}}]},"
-        " init: identity}",
+        "- {select: body/dense, insert_after: {residual: [{Dense: {units: 8}}]}, init: identity}",
         same=0,
         also=(is_sequential,),
     ),
@@ -301,8 +300,7 @@ CASES = [
     Case(
         "in mixed precision",
         "mixed",
-        "- {select: relu, insert_after: {Dense: {units: 8, dtype: mixed_float16}},"
-        " init: identity}",
+        "- {select: relu, insert_after: {Dense: {units: 8, dtype: mixed_float16}}, init: identity}",
         same=1e-3,
     ),
     Case(

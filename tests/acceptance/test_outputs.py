@@ -83,6 +83,14 @@ def _compiled(key: str, expected: object) -> Check:
     return check
 
 
+def _slots(judged: Judged) -> None:
+    """The optimizer goes on with the slots of the weights that are left."""
+    optimizer = judged.result.optimizer
+    assert int(optimizer.iterations) == 2
+    assert len(optimizer.variables) == 2 + 2 * len(judged.result.trainable_variables)
+    assert all(np.any(slot.numpy()) for slot in optimizer.variables[2:4])
+
+
 ADD = [
     Case(
         "a branch of a Sequential",
@@ -238,6 +246,11 @@ REMOVE = [
         fates={"kept": 6, "dropped": 4},
     ),
     Case(
+        "layers that fit only together",
+        "gpt",
+        "- {select: [block_10_fc, block_10_proj], remove: true}",
+    ),
+    Case(
         "a residual block",
         "residual_net",
         "- {select: {block: {from: stage2_block2_1_conv, to: stage2_block2_out}}, remove: true}",
@@ -342,21 +355,13 @@ TRUNCATE = [
         "convnet",
         "- {select: gap, truncate: true}",
         shapes=[(None, 6)],
-        also=(lambda j: _slots(j),),
+        also=(_slots,),
     ),
 ]
 
 
 def _inputs(judged: Judged, *names: str) -> None:
     assert [tensor.name for tensor in judged.result.inputs] == list(names)
-
-
-def _slots(judged: Judged) -> None:
-    """The optimizer goes on with the slots of the weights that are left."""
-    optimizer = judged.result.optimizer
-    assert int(optimizer.iterations) == 2
-    assert len(optimizer.variables) == 2 + 2 * len(judged.result.trainable_variables)
-    assert all(np.any(slot.numpy()) for slot in optimizer.variables[2:4])
 
 
 @table(ADD)

@@ -189,16 +189,14 @@ CASES = [
     Case(
         "one of two heads, under another name",
         "two_heads",
-        "- {select: {output: kind}, replace: {Dense: {units: 4, activation: softmax, name:"
-        " sort}}}",
+        "- {select: {output: kind}, replace: {Dense: {units: 4, activation: softmax, name: sort}}}",
         shapes=[(None, 4), (None, 1)],
         also=(lambda j: _outputs_are(j, "sort", "size"), trains_on),
     ),
     Case(
         "one of two heads of a dict",
         "dict_heads",
-        "- {select: {output: kind}, replace: {Dense: {units: 4, activation: softmax, name:"
-        " sort}}}",
+        "- {select: {output: kind}, replace: {Dense: {units: 4, activation: softmax, name: sort}}}",
         also=(_names_by_key, trains_on),
     ),
     Case(

@@ -37,6 +37,10 @@ def _losses(count: int) -> Check:
     return check
 
 
+def _does_nothing(judged: Judged) -> None:
+    assert judged.plan.is_empty
+
+
 SET = [
     Case(
         "the rate of dropout",
@@ -50,7 +54,7 @@ SET = [
         "dropouts",
         "- {select: {class: Dropout, nth: 0}, set: {rate: 0.2}}",
         same=0,
-        also=(lambda j: _does_nothing(j),),
+        also=(_does_nothing,),
     ),
     Case(
         "a regulariser",
@@ -152,10 +156,6 @@ SET = [
         also=(_has("shared", activation=keras.activations.relu),),
     ),
 ]
-
-
-def _does_nothing(judged: Judged) -> None:
-    assert judged.plan.is_empty
 
 
 def _input_shape(judged: Judged, *shape: int | None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from patchc.compiler.build import redirect
 from patchc.compiler.context import Context
 from patchc.compiler.region import Block
@@ -11,13 +13,19 @@ from patchc.compiler.verbs.replace import replaced_tensors
 from patchc.model.graph import Layer, flatten
 
 
-def remove(context: Context, match: Match) -> None:
-    """Take a layer or block out.
+def remove(context: Context, matches: Sequence[Match]) -> None:
+    """Take layers or a block out, all at once: only what is left in the end has to fit.
 
     Raises:
         PatchError: PC301 for inputs and layers that join several tensors,
             PC302 where the shapes do not fit, PC309 where nothing would be left.
     """
+    for match in matches:
+        _take_out(context, match)
+    settle(context)
+
+
+def _take_out(context: Context, match: Match) -> None:
     old = match.layers if isinstance(match, Block) else (match,)
     graph = old[0].home
     assert graph is not None
@@ -36,7 +44,6 @@ def remove(context: Context, match: Match) -> None:
             help="keep at least one layer",
         )
     context.log_removed(old)
-    settle(context)
 
 
 def _check_single_input(context: Context, layer: Layer) -> None:
