@@ -10,17 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from patchc.arrays.dtypes import Array
-from patchc.arrays.produce import old_entries
+from patchc.arrays.produce import same_old_entries
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic
 from patchc.storage.attach import OPTIMIZER, datasets, find
 from patchc.storage.hdf5 import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import result_tree
-from patchc.storage.keras_write import made_values, stored_values
+from patchc.storage.keras_write import Made, fingerprint, made_values, stored_values
 from patchc.storage.stream import Comparison, Progress
 
 
@@ -48,9 +45,19 @@ class Check:
 
 
 def check_result(
-    base: KerasFile, plan: Plan, result: KerasFile, progress: Progress
+    base: KerasFile,
+    plan: Plan,
+    result: KerasFile,
+    progress: Progress,
+    made: Made | None = None,
 ) -> tuple[Check, ...]:
-    """Hold a written file against its plan and its base."""
+    """Hold a written file against its plan and its base.
+
+    Args:
+        made: what the writer made of changed weights; left out, they are made
+            anew to compare them.
+    """
+    made = made or {}
     compare = Comparison(progress)
     if plan.is_empty:
         return (_same_file(base, result, compare),)
@@ -58,8 +65,8 @@ def check_result(
         _structure(plan, result),
         _accounted(base, plan, result),
         _kept(base, plan, result, compare),
-        _changed(base, plan, result),
-        _optimizer(base, plan, result, compare),
+        _changed(base, plan, result, made),
+        _optimizer(base, plan, result, compare, made),
         _other_members(base, plan, result, compare),
     )
 
@@ -118,37 +125,35 @@ def _same_dataset(
     return compare.same(base.file, start, result.file, end, one.nbytes)
 
 
-def _changed(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
+def _changed(base: KerasFile, plan: Plan, result: KerasFile, made: Made) -> Check:
     """New and grown weights hold what plan and base say, old entries bit for bit."""
     changed = [e for e in plan.ledger.entries if e.value.base is None or e.value.growths]
-    wrong = [entry.path for entry in changed if not _as_planned(base, plan, result, entry)]
+    wrong = [entry.path for entry in changed if not _as_planned(base, plan, result, entry, made)]
     return _verdict(
         "new-values-as-planned", wrong, f"{len(changed) - len(wrong)} of {len(changed)}"
     )
 
 
-def _as_planned(base: KerasFile, plan: Plan, result: KerasFile, entry: LedgerEntry) -> bool:
+def _as_planned(
+    base: KerasFile, plan: Plan, result: KerasFile, entry: LedgerEntry, made: Made
+) -> bool:
     if not isinstance(find(result.tree, entry.address), Dataset):
         return False
     found = stored_values(result, entry.address)
-    if found.tobytes() != made_values(base, plan, entry).tobytes():
+    if fingerprint(found) != (made.get(entry.address) or _made_anew(base, plan, entry)):
         return False
     if entry.value.base is None:
         return True
-    now, before = _old_part(found, stored_values(base, entry.value.base), entry)
-    return now == before
+    return same_old_entries(found, stored_values(base, entry.value.base), entry.value.growths)
 
 
-def _old_part(values: Array, base: Array, entry: LedgerEntry) -> tuple[bytes, bytes]:
-    """The entries that a changed weight shares with its base, in both."""
-    for axis, size in enumerate(base.shape):
-        new, old = old_entries(entry.value.growths, axis, size)
-        values = np.take(values, new, axis=axis)
-        base = np.take(base, old, axis=axis)
-    return values.tobytes(), base.tobytes()
+def _made_anew(base: KerasFile, plan: Plan, entry: LedgerEntry) -> bytes:
+    return fingerprint(made_values(base, plan, entry))
 
 
-def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
+def _optimizer(
+    base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison, made: Made
+) -> Check:
     """The optimizer's variables hold what plan and base say."""
     entries = plan.optimizer.entries
     wrong = [
@@ -157,7 +162,7 @@ def _optimizer(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparis
         if not (
             _same_dataset(base, str(entry.value.base), result, entry.address, compare)
             if entry.fate == "kept"
-            else _as_planned(base, plan, result, entry)
+            else _as_planned(base, plan, result, entry, made)
         )
     ]
     stored = {path for path, _ in datasets(result.tree, OPTIMIZER)}

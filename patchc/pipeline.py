@@ -12,9 +12,10 @@ from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
+from patchc.storage.background import Background
 from patchc.storage.digest import Digest
 from patchc.storage.keras_file import KerasFile, open_keras
-from patchc.storage.keras_write import write_keras
+from patchc.storage.keras_write import Made, write_keras
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
 
@@ -77,9 +78,12 @@ def apply_file(
         )
         with place as output, _base_digest(source, wanted=digest) as base_digest:
             told = progress(2 * source.file.size)
-            write_keras(source, plan, output, told)
-            with Digest(output, output.size, sha256=digest) as output_digest:
-                checks = _read_back(source, plan, output, told)
+            made = write_keras(source, plan, output, told)
+            with (
+                Background(output.sync) as on_disk,
+                Digest(output, output.size, sha256=digest) as output_digest,
+            ):
+                checks = _read_back(source, plan, output, told, made)
                 if all(check.ok for check in checks):
                     checks += _run(model, output.temporary, patches, plan)
                 report = Report(
@@ -93,6 +97,7 @@ def apply_file(
                     },
                     checks=checks,
                 )
+                on_disk.result()
             _check_base(source, base_digest)
             _refuse_failures(report)
     return report
@@ -130,10 +135,10 @@ def _check_base(source: KerasFile, digest: Digest) -> None:
 
 
 def _read_back(
-    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress
+    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress, made: Made
 ) -> tuple[Check, ...]:
     with open_keras(output.temporary) as result:
-        return check_result(source, plan, result, progress)
+        return check_result(source, plan, result, progress, made)
 
 
 def _run(model: Path, temporary: str, patches: Sequence[Patch], plan: Plan) -> tuple[Check, ...]:

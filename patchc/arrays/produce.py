@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 
 from patchc.arrays.assemble import assemble
@@ -55,15 +57,42 @@ def _over(mirrored: Array, old: Array, growths: tuple[Growth, ...]) -> Array:
     return result
 
 
+def composed(growths: tuple[Growth, ...], axis: int, size: int) -> AxisMap:
+    """All changes of an axis of `size`, one after the other, as one."""
+    change = AxisMap.identity(size)
+    for growth in growths:
+        if growth.axis == axis:
+            change = change.then(growth.map)
+    return change
+
+
 def old_entries(growths: tuple[Growth, ...], axis: int, size: int) -> tuple[list[int], list[int]]:
     """Where the surviving entries of an axis of `size` are now, and where they were.
 
     Both in the order in which they were.
     """
-    change = AxisMap.identity(size)
-    for growth in growths:
-        if growth.axis == axis:
-            change = change.then(growth.map)
+    change = composed(growths, axis, size)
     pairs = [(old, new) for new, old in enumerate(change.indices()) if old != NEW]
     pairs.sort()
     return [new for _, new in pairs], [old for old, _ in pairs]
+
+
+def same_old_entries(changed: Array, old: Array, growths: tuple[Growth, ...]) -> bool:
+    """Whether the entries that a changed weight shares with its base are the same, bit for bit."""
+    ranges = [_kept_ranges(composed(growths, axis, n)) for axis, n in enumerate(old.shape)]
+    bits = f"u{old.itemsize}"
+    now, before = changed.view(bits), old.view(bits)
+    return all(
+        np.array_equal(now[tuple(new for new, _ in part)], before[tuple(o for _, o in part)])
+        for part in product(*ranges)
+    )
+
+
+def _kept_ranges(change: AxisMap) -> list[tuple[slice, slice]]:
+    """Runs of surviving entries: where they are now, and where they were."""
+    found, place = [], 0
+    for start, length in change.runs:
+        if start != NEW:
+            found.append((slice(place, place + length), slice(start, start + length)))
+        place += length
+    return found

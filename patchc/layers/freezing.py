@@ -82,7 +82,7 @@ def _layers_in(value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, Mapping):
         if _is_layer(value):
             yield value
-        else:
+        elif "class_name" not in value:  # an initialiser or policy holds no layers
             for item in value.values():
                 yield from _layers_in(item)
     elif isinstance(value, list):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from threading import Thread
 from types import TracebackType
 from typing import Self
 
-from patchc.storage.stream import Readable, slabs
+from patchc.storage.background import Background
+from patchc.storage.stream import SLAB, Readable, slabs
 
 
 class Digest:
@@ -28,13 +28,10 @@ class Digest:
     ) -> None:
         self._file = file
         self._sha256 = hashlib.sha256() if sha256 else None
-        self._crc = 0
         self._part = part
         self._size = size
-        self._error: BaseException | None = None
         self._stopped = False
-        self._thread = Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self._crc = Background(self._run)
 
     def __enter__(self) -> Self:
         return self
@@ -47,41 +44,35 @@ class Digest:
     ) -> None:
         """Give up what is not done yet, and wait until the file is no longer read."""
         self._stopped = True
-        self._thread.join()
+        self._crc.__exit__(kind, value, trace)
 
-    def _run(self) -> None:
+    def _run(self) -> int:
         offset, length = self._part
-        try:
-            self._read(0, offset)
-            self._read(offset, length, checked=True)
-            self._read(offset + length, self._size - offset - length)
-        except BaseException as error:  # noqa: BLE001 (handed to the caller by the results)
-            self._error = error
+        self._read(0, offset)
+        crc = self._read(offset, length, checked=True)
+        self._read(offset + length, self._size - offset - length)
+        return crc
 
-    def _read(self, offset: int, length: int, *, checked: bool = False) -> None:
+    def _read(self, offset: int, length: int, *, checked: bool = False) -> int:
+        crc = 0
         if self._sha256 is None and not checked:
-            return
+            return crc
+        buffer = memoryview(bytearray(min(length, SLAB)))
         for start, size in slabs(length):
             if self._stopped:
-                return
-            buffer = bytearray(size)
-            self._file.read_into(buffer, offset + start)
+                break
+            self._file.read_into(buffer[:size], offset + start)
             if self._sha256 is not None:
-                self._sha256.update(buffer)
+                self._sha256.update(buffer[:size])
             if checked:
-                self._crc = zlib.crc32(buffer, self._crc)
-
-    def _wait(self) -> None:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
+                crc = zlib.crc32(buffer[:size], crc)
+        return crc
 
     def hex(self) -> str | None:
         """Wait for the SHA-256; raises what reading the file raised."""
-        self._wait()
+        self._crc.result()
         return self._sha256.hexdigest() if self._sha256 is not None else None
 
     def crc(self) -> int:
         """Wait for the CRC-32 of the part; raises what reading the file raised."""
-        self._wait()
-        return self._crc
+        return self._crc.result()

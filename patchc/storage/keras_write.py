@@ -7,6 +7,7 @@ member is copied as one range of bytes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from dataclasses import replace
@@ -26,9 +27,14 @@ from patchc.storage.members import STREAMED, Member, central_directory, local_he
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress, Sink
 
+Made = dict[str, bytes]
+"""Address of a changed weight -> fingerprint of the values that were made for it."""
 
-def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> None:
+
+def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Made:
     """Write the whole result.
+
+    Returns fingerprints of the weights that were made or changed.
 
     Args:
         source: the base that the plan was compiled against.
@@ -38,9 +44,12 @@ def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Pro
     with Sink(output, progress) as sink:
         if plan.is_empty:
             sink.copy(source.file, 0, source.file.size)
-            return
-        written = [_write_member(source, plan, sink, named) for named in _members(source, plan)]
+            return {}
+        made: Made = {}
+        members = _members(source, plan)
+        written = [_write_member(source, plan, sink, named, made) for named in members]
         sink.write(central_directory(written))
+    return made
 
 
 def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
@@ -53,12 +62,14 @@ def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
     ]
 
 
-def _write_member(source: KerasFile, plan: Plan, sink: Sink, named: tuple[str, Member]) -> Member:
+def _write_member(
+    source: KerasFile, plan: Plan, sink: Sink, named: tuple[str, Member], made: Made
+) -> Member:
     name, member = named
     if member.name == CONFIG and plan.config != source.config:
         return _write_bytes(sink, member, json.dumps(plan.config).encode())
     if member.name == WEIGHTS and not keeps_weights(source, plan):
-        return _write_weights(source, plan, sink, member)
+        return _write_weights(source, plan, sink, member, made)
     if name != member.name:
         member = replace(member, name=name, raw_name=name.encode())
     return _write_copy(source, sink, member)
@@ -81,7 +92,7 @@ def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
 # ----------------------------------------------------------------------- weights
 
 
-def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member) -> Member:
+def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, made: Made) -> Member:
     """Lay the weights out anew and fill them in; the CRC is known only then."""
     place = layout(result_tree(source, plan))
     new = rewritten(member, place.size).placed(sink.position)
@@ -92,16 +103,20 @@ def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member) ->
     entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
     for address, offset in place.offsets.items():
         sink.pad_to(new.offset + offset)
-        _write_weight(source, plan, sink, entries[address])
+        _write_weight(source, plan, sink, entries[address], made)
     sink.pad_to(new.offset + place.size)
     new = replace(new, crc=sink.crc())
     sink.output.write_at(header_at, local_header(new))
     return new
 
 
-def _write_weight(source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry) -> None:
+def _write_weight(
+    source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry, made: Made
+) -> None:
     if entry.value.base is None or entry.value.growths:
-        sink.write(raw_bytes(made_values(source, plan, entry)))
+        values = made_values(source, plan, entry)
+        made[entry.address] = fingerprint(values)
+        sink.write(raw_bytes(values))
         return
     stored = find(source.tree, entry.value.base)
     assert isinstance(stored, Dataset)
@@ -144,6 +159,11 @@ def stored_values(source: KerasFile, address: str) -> Array:
     if stored.nbytes:
         source.file.read_into(raw_bytes(values), source.weights.offset + (stored.offset or 0))
     return values
+
+
+def fingerprint(values: Array) -> bytes:
+    """SHA-256 of a weight's stored bytes."""
+    return hashlib.sha256(raw_bytes(values)).digest()
 
 
 def raw_bytes(values: Array) -> memoryview:

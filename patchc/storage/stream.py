@@ -11,8 +11,8 @@ from typing import Protocol, Self
 
 from patchc.storage.publish import OutputFile
 
-SLAB = 1 << 20
-"""Bytes that are moved at once."""
+SLAB = 1 << 19
+"""Bytes that are moved at once: what stays in a processor's cache between two steps."""
 _BUFFERS = 4
 
 Progress = Callable[[int], None]

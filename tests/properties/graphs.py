@@ -43,15 +43,15 @@ _BY_RANK: Mapping[int, tuple[str, ...]] = {
 }
 
 
-def _recurrent(draw: Draw[Any], name: str) -> dict[str, Any]:
+def _recurrent(draw: Draw[Any], shape: Sequence[int | None]) -> dict[str, Any]:
     return {"units": draw(st.integers(1, 3)), "return_sequences": draw(st.booleans())}
 
 
-def _rate(draw: Draw[Any], name: str) -> dict[str, Any]:
+def _rate(draw: Draw[Any], shape: Sequence[int | None]) -> dict[str, Any]:
     return {"rate": draw(st.sampled_from([0.25, 0.5]))}
 
 
-def _convolution(draw: Draw[Any], name: str) -> dict[str, Any]:
+def _convolution(draw: Draw[Any], shape: Sequence[int | None]) -> dict[str, Any]:
     return {
         "filters": draw(FEATURES),
         "kernel_size": draw(st.integers(1, 3)),
@@ -61,18 +61,16 @@ def _convolution(draw: Draw[Any], name: str) -> dict[str, Any]:
     }
 
 
-def _depthwise(draw: Draw[Any], name: str) -> dict[str, Any]:
+def _depthwise(draw: Draw[Any], shape: Sequence[int | None]) -> dict[str, Any]:
     return {"kernel_size": 2, "padding": "same", "depth_multiplier": draw(st.integers(1, 2))}
 
 
-def _wrapped(draw: Draw[Any], name: str) -> dict[str, Any]:
-    if name == "TimeDistributed":
-        return {"layer": keras.layers.Dense(draw(FEATURES))}
+def _bidirectional(draw: Draw[Any], shape: Sequence[int | None]) -> dict[str, Any]:
     cell = draw(st.sampled_from(["LSTM", "GRU"]))
-    return {"layer": getattr(keras.layers, cell)(**_recurrent(draw, cell))}
+    return {"layer": getattr(keras.layers, cell)(**_recurrent(draw, shape))}
 
 
-_ARGUMENTS: Mapping[str, Callable[[Draw[Any], str], dict[str, Any]]] = {
+_ARGUMENTS: Mapping[str, Callable[[Draw[Any], Sequence[int | None]], dict[str, Any]]] = {
     "Activation": lambda draw, _: {"activation": draw(ACTIVATIONS)},
     "Dense": lambda draw, _: {
         "units": draw(FEATURES),
@@ -92,8 +90,8 @@ _ARGUMENTS: Mapping[str, Callable[[Draw[Any], str], dict[str, Any]]] = {
     "LSTM": _recurrent,
     "GRU": _recurrent,
     "SimpleRNN": _recurrent,
-    "Bidirectional": _wrapped,
-    "TimeDistributed": _wrapped,
+    "Bidirectional": _bidirectional,
+    "TimeDistributed": lambda draw, _: {"layer": keras.layers.Dense(draw(FEATURES))},
     "Conv1D": _convolution,
     "Conv2D": _convolution,
     "Conv2DTranspose": _convolution,
@@ -102,9 +100,9 @@ _ARGUMENTS: Mapping[str, Callable[[Draw[Any], str], dict[str, Any]]] = {
     "DepthwiseConv2D": _depthwise,
     "MaxPooling1D": lambda draw, _: {"pool_size": 2, "padding": "same"},
     "MaxPooling2D": lambda draw, _: {"pool_size": 2, "padding": "same"},
-    "EinsumDense": lambda draw, _: {
+    "EinsumDense": lambda draw, shape: {
         "equation": "abc,cd->abd",
-        "output_shape": (None, draw(FEATURES)),
+        "output_shape": (shape[1], draw(FEATURES)),
         "bias_axes": "d",
     },
     "Permute": lambda draw, _: {"dims": (2, 1)},
@@ -116,7 +114,7 @@ def layer_spec(draw: Draw[Any], shape: Sequence[int | None]) -> Spec:
     name: str = draw(st.sampled_from(_BY_RANK[len(shape)]))
     if name == "Reshape":
         return name, {"target_shape": (shape[-1], 1)}
-    arguments = _ARGUMENTS.get(name, lambda draw, _: {})(draw, name)
+    arguments = _ARGUMENTS.get(name, lambda draw, _: {})(draw, shape)
     return name, arguments | draw(_RARE)
 
 

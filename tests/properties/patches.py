@@ -226,7 +226,7 @@ def _set(draw: Draw[Any], facts: Facts) -> Edit:
     values = draw(
         st.sampled_from(
             [{"activation": "relu"}, {"rate": 0.1}, {"epsilon": 0.01}, {"momentum": 0.5}]
-            + [{"use_bias": False}, {"padding": "same"}, {"dtype": "float64"}]
+            + [{"use_bias": False}, {"padding": "same"}, {"dtype": "mixed_float16"}]
         )
     )
     return {"select": path, "set": values}
