@@ -116,7 +116,7 @@ def _new_value(
 ) -> Value:
     made = Value(
         init=weight.initializer,
-        seed=seed_text(context, layer, weight.name),
+        seed=seed_text(context, layer, weight.twin or weight.name),
         replaces=weight.value.replaces,
     )
     if strategy == DEFAULT:
@@ -221,4 +221,6 @@ def _apply(context: Context, layer: Layer, found: Mapping[str, Strategy]) -> Non
         if weight.name not in found and weight.value.base is not None:
             continue
         strategy = found.get(weight.name, weight.initializer)
-        weight.value = Value(init=strategy, seed=seed_text(context, layer, weight.name))
+        weight.value = Value(
+            init=strategy, seed=seed_text(context, layer, weight.twin or weight.name)
+        )

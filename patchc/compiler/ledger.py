@@ -65,6 +65,6 @@ def parameter_counts(root: Layer) -> tuple[int, int]:
     for layer in [root, *walk(root)]:
         if layer.alias_of is None:
             does = bool(layer.weights) and trains(layer, root)
-            total += sum(weight.size for weight in layer.weights)
+            total += sum(weight.size for weight in layer.weights if weight.twin is None)
             trainable += sum(w.size for w in layer.weights if does and w.trainable)
     return total, trainable

@@ -252,5 +252,5 @@ def _log_weight(context: Context, layer: Layer, weight: Weight, before: tuple[in
     if growth.map.new:
         after["init"] = growth.fill.to_json()
     context.log("resize", f"{layer.path}/{weight.name}", list(before), after)
-    seed = weight.value.seed or seed_text(context, layer, weight.name)
+    seed = weight.value.seed or seed_text(context, layer, weight.twin or weight.name)
     weight.value = replace(weight.value, seed=seed)

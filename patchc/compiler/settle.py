@@ -185,7 +185,7 @@ def _fit_weights(context: Context, layer: Layer) -> None:
 
 def new_weight(context: Context, layer: Layer, spec: WeightSpec) -> Weight:
     """A weight that the layer's own initialiser fills."""
-    value = Value(init=spec.initializer, seed=seed_text(context, layer, spec.name))
+    value = Value(init=spec.initializer, seed=seed_text(context, layer, spec.twin or spec.name))
     if layer.origin is not None:
         context.log("initialise", f"{layer.path}/{spec.name}", None, list(spec.shape))
     return Weight(
@@ -197,6 +197,7 @@ def new_weight(context: Context, layer: Layer, spec: WeightSpec) -> Weight:
         value=value,
         axes=spec.axes,
         initializer=spec.initializer,
+        twin=spec.twin,
     )
 
 

@@ -101,6 +101,8 @@ class WeightSpec:
         initializer: what Keras fills it with when it is new.
         trainable: whether it trains while the layer does.
         dtype: storage dtype; None is the layer's variable dtype.
+        twin: name of the weight that this is a second copy of, where Keras
+            stores one twice.
     """
 
     name: str
@@ -110,6 +112,7 @@ class WeightSpec:
     initializer: Strategy
     trainable: bool = True
     dtype: str | None = None
+    twin: str | None = None
 
 
 REQUIRED: Any = object()

@@ -94,15 +94,19 @@ def _infer_call(call: Call) -> bool:
         except InferenceError as error:
             if error.known or call.seen is not None:
                 raise
-            call.outputs = None
+            if not all(spec.dtype for spec in call.outputs or []):
+                call.outputs = None
     call.seen = now
     return True
 
 
 def _is_complete(call: Call) -> bool:
-    """Whether the file recorded all outputs of a call (it records those in use)."""
+    """Whether the file recorded all outputs of a call (it records those that layers read)."""
     outputs = call.outputs or []
     if not all(spec.dtype for spec in outputs):
+        return False
+    ends = flatten(call.layer.home.outputs) if call.layer.home is not None else []
+    if any(end.call is call and end.index >= len(outputs) for end in ends):
         return False
     inside = call.layer.graph
     return inside is None or len(outputs) == len(flatten(inside.outputs))

@@ -45,7 +45,9 @@ def ports_of(rule: Rule, config: Config, call: CallSpec) -> list[Port]:
 
 def _inputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
     tensors = call.tensors()
-    joins = len(tensors) > 1 and rule.class_name not in _HEADS | _RECURRENT
+    mask = call.kwargs.get("mask")
+    several = sum(tensor is not mask for tensor in tensors) > 1
+    joins = several and rule.class_name not in _HEADS | _RECURRENT
     if rule.class_name in _NO_FEATURES or not tensors or joins:
         return
     if rule.class_name in _HEADS:
@@ -53,7 +55,6 @@ def _inputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
         return
     yield Port(False, 0, _feature_axis(rule, config, len(tensors[0].shape)), "input")
     if rule.class_name in _RECURRENT:
-        mask = call.get("mask", 2)
         for index, tensor in enumerate(tensors):
             if index == 0 or tensor is mask:
                 continue

@@ -126,9 +126,13 @@ METRICS = {
     "TrueNegatives": "thresholds",
     "TruePositives": "thresholds",
 }
-_SHORT = ("bce", "kld", "mae", "mape", "mse", "msle", "BCE", "KLD", "MAE", "MAPE", "MSE", "MSLE")
-LOSS_NAMES = frozenset({*map(snake_case, LOSSES), *_SHORT})
+_SHORT = {"bce", "mae", "mape", "mse", "msle", "BCE", "MAE", "MAPE", "MSE", "MSLE"}
+LOSS_NAMES = frozenset(
+    {*map(snake_case, LOSSES), *_SHORT, "kld", "KLD"} - {"categorical_generalized_cross_entropy"}
+)
+"""What Keras understands as a loss by name."""
 METRIC_NAMES = frozenset({*map(snake_case, METRICS), *_SHORT, "acc", "crossentropy", "ce"})
+"""What Keras understands as a metric by name."""
 
 
 def optimizer(value: Any, current: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -106,7 +106,11 @@ class SpectralNormalization(Containing):
             dtype=kernel.dtype,
         )
         name = kernel.name.removeprefix(f"{inner.name}/")
-        return [replace(kernel, name=name, slot="vars/0", trainable=False), vector, *specs]
+        return [
+            replace(kernel, name=name, slot="vars/0", trainable=False, twin=kernel.name),
+            vector,
+            *specs,
+        ]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The inner layer's."""

@@ -40,6 +40,7 @@ class Weight:
         axes: what each axis runs over, as in `WeightSpec`; None where no rule
             tells.
         initializer: what Keras fills it with when it is new.
+        twin: name of the weight that this is a second copy of.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Weight:
     value: Value
     axes: tuple[str, ...] | None = None
     initializer: Strategy | None = None
+    twin: str | None = None
 
     @property
     def size(self) -> int:

@@ -98,6 +98,7 @@ def _attach(attached: Attached, layer: Layer, group: str, stored: Mapping[str, D
                 value=Value(base=address),
                 axes=spec.axes if spec else None,
                 initializer=spec.initializer if spec else None,
+                twin=spec.twin if spec else None,
             )
         )
         where = layer.path if layer.home is not None else ""

@@ -228,22 +228,30 @@ def is_variable(value: Any) -> bool:
 
 def carried(value: Any) -> Any:
     """The value of a variable, for another variable to take over."""
-    tensor = keras.ops.convert_to_tensor(value)
+    tensor = _tensor(value)
     return tensor if keras.backend.backend() in _COPYING_BACKENDS else keras.ops.copy(tensor)
 
 
 def stored(value: Any) -> Array:
     """A variable as patchc's arrays hold it, not to be written to: bfloat16 as its bits."""
-    values = _as_numpy(keras.ops.convert_to_tensor(value))
+    values = _as_numpy(_tensor(value))
     return values.view(np.uint16) if values.dtype == ml_dtypes.bfloat16 else values
+
+
+def _tensor(value: Any) -> Any:
+    """The tensor in a variable; an array as it is."""
+    if not is_variable(value):
+        return value
+    held = value.value
+    read = getattr(held, "read_value", None)  # TensorFlow has a variable in the variable
+    return held if read is None else read()
 
 
 def _as_numpy(tensor: Any) -> Array:
     """The values of a tensor, without a copy where it lets its memory be seen."""
     if dtype_of(tensor) in _SEEN_AS_IT_IS:
         try:
-            read = getattr(tensor, "read_value", None)  # of a variable of TensorFlow
-            return np.asarray(memoryview(read() if read is not None else tensor))
+            return np.asarray(memoryview(tensor))
         except (BufferError, TypeError, ValueError):
             pass  # it lies on another device, or its backend shows no memory
     values = keras.ops.convert_to_numpy(tensor)

@@ -177,20 +177,13 @@ def assert_resaves_alike(result: Any, path: Path, again: Path) -> None:
     }
 
 
-def inputs_for(model: Any) -> Any:
-    """Random inputs in the structure that a model takes."""
+def outputs_of(model: Any) -> list[Any]:
+    """What a model computes of seeded inputs, as a flat list of arrays in Keras's order."""
     rng = np.random.default_rng(5)
-
-    def values(tensor: Any) -> Any:
-        return rng.normal(size=(2, *tensor.shape[1:])).astype("float32")
-
-    return keras.tree.map_structure(values, model._inputs_struct)
-
-
-def outputs_of(model: Any, inputs: Any) -> list[Any]:
-    """What a model computes, as a flat list of arrays in Keras's order."""
-    made = keras.tree.flatten(model(inputs, training=False))
-    return [keras.ops.convert_to_numpy(output) for output in made]
+    structure = getattr(model, "_inputs_struct", model.inputs[0])
+    values = [rng.normal(size=(2, *t.shape[1:])).astype("float32") for t in model.inputs]
+    made = model(keras.tree.pack_sequence_as(structure, values), training=False)
+    return [keras.ops.convert_to_numpy(output) for output in keras.tree.flatten(made)]
 
 
 def assert_close(one: Sequence[Any], other: Sequence[Any]) -> None:

@@ -39,6 +39,19 @@ class Facts:
         return [p for p in found if self.layers[p].weights] if weighted else found
 
 
+_GROWABLE = frozenset(
+    {"Dense", "Conv1D", "Conv2D", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D"}
+    | {"LSTM", "GRU", "SimpleRNN", "Bidirectional", "TimeDistributed", "EinsumDense"}
+    | {"MultiHeadAttention"}
+)
+
+
+def growable(facts: Facts) -> list[str]:
+    """Paths of the layers that have an axis of their own; all where there are none."""
+    found = [p for p in facts.paths() if type(facts.layers[p]).__name__ in _GROWABLE]
+    return found or list(facts.layers)
+
+
 def _is_input(layer: Any) -> bool:
     return isinstance(layer, keras.layers.InputLayer)
 
@@ -172,7 +185,7 @@ def _replace(draw: Draw[Any], facts: Facts) -> Edit:
 
 
 def _expand(draw: Draw[Any], facts: Facts) -> Edit:
-    path, _ = exact(draw, facts, weighted=True)
+    path = draw(st.sampled_from(growable(facts)))
     verb: dict[str, Any] = {"by": draw(st.integers(1, 3))}
     if draw(st.integers(0, 3)) == 0:
         verb["at"] = draw(st.integers(0, 2))
@@ -182,7 +195,7 @@ def _expand(draw: Draw[Any], facts: Facts) -> Edit:
 
 
 def _shrink(draw: Draw[Any], facts: Facts) -> Edit:
-    path, _ = exact(draw, facts, weighted=True)
+    path = draw(st.sampled_from(growable(facts)))
     which = draw(st.sampled_from(["drop", "keep"]))
     entries = draw(st.lists(st.integers(0, 4), min_size=1, max_size=3, unique=True))
     return {"select": path, "shrink": {which: entries}}

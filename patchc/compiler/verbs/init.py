@@ -62,7 +62,7 @@ def _reinitialise(context: Context, given: Init, target: Target, strategy: Strat
     made = _strategy(context, given, layer, weight, strategy)
     if made is None:
         return
-    seed = seed_text(context, layer, weight.name)
+    seed = seed_text(context, layer, weight.twin or weight.name)
     replaced = weight.value.base or weight.value.replaces
     weight.value = Value(init=made, seed=seed, replaces=replaced)
     context.log("initialise", f"{layer.path}/{weight.name}", list(weight.shape), made.to_json())
