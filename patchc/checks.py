@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from patchc.arrays.produce import same_old_entries
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic
 from patchc.storage.attach import OPTIMIZER, datasets, find
 from patchc.storage.hdf5 import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import result_tree
-from patchc.storage.keras_write import Made, fingerprint, made_values, stored_values
+from patchc.storage.keras_write import Made
 from patchc.storage.stream import Comparison, Progress
 
 
@@ -137,18 +136,19 @@ def _changed(base: KerasFile, plan: Plan, result: KerasFile, made: Made) -> Chec
 def _as_planned(
     base: KerasFile, plan: Plan, result: KerasFile, entry: LedgerEntry, made: Made
 ) -> bool:
+    # NumPy is imported only where values change, see `patchc.pipeline`
+    from patchc.arrays.produce import same_old_entries  # noqa: PLC0415
+    from patchc.storage.values import fingerprint, made_values, stored_values  # noqa: PLC0415
+
     if not isinstance(find(result.tree, entry.address), Dataset):
         return False
     found = stored_values(result, entry.address)
-    if fingerprint(found) != (made.get(entry.address) or _made_anew(base, plan, entry)):
+    wanted = made.get(entry.address) or fingerprint(made_values(base, plan, entry))
+    if fingerprint(found) != wanted:
         return False
     if entry.value.base is None:
         return True
     return same_old_entries(found, stored_values(base, entry.value.base), entry.value.growths)
-
-
-def _made_anew(base: KerasFile, plan: Plan, entry: LedgerEntry) -> bytes:
-    return fingerprint(made_values(base, plan, entry))
 
 
 def _optimizer(

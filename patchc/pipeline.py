@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any
 
 from patchc.checks import Check, check_result
@@ -78,7 +79,8 @@ def apply_file(
         )
         with place as output, _base_digest(source, wanted=digest) as base_digest:
             told = progress(2 * source.file.size)
-            made = write_keras(source, plan, output, told)
+            with Background(_load_arrays):
+                made = write_keras(source, plan, output, told)
             with (
                 Background(output.sync) as on_disk,
                 Digest(output, output.size, sha256=digest) as output_digest,
@@ -101,6 +103,11 @@ def apply_file(
             _check_base(source, base_digest)
             _refuse_failures(report)
     return report
+
+
+def _load_arrays() -> None:
+    """Import NumPy while weights are being copied: it takes as long as 200 MB."""
+    import_module("patchc.storage.values")
 
 
 def _check_extension(out: Path) -> None:

@@ -28,7 +28,8 @@ def named(builder: Callable[[], Model]) -> Callable[[], Model]:
 
 def save(name: str, folder: Path) -> Path:
     """Build a model and save it; the same name gives the same model."""
-    import_module("tests.architectures")  # adds its own to the table
+    for module in ("tests.architectures", "tests.unusual"):
+        import_module(module)  # adds its own to the table
     keras.utils.clear_session()
     keras.utils.set_random_seed(sum(map(ord, name)))
     model = _BUILDERS[name]()

@@ -24,6 +24,7 @@ from patchc.arrays.dtypes import Array, ValuesError
 from patchc.arrays.produce import produce
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.layers.freezing import is_shut, trains
+from patchc.model.addresses import addresses
 from patchc.model.config import ConfigError, check_order, read_config
 from patchc.model.document import Document
 from patchc.model.graph import Layer, walk
@@ -43,7 +44,6 @@ from patchc.storage.live_state import (
     Maker,
     capture,
     carried,
-    is_variable,
     restore,
     stored,
     tree_of,
@@ -103,9 +103,23 @@ def open_live(model: Any) -> Iterator[LiveModel]:
     outline = objects.config(model) if is_graph(model) else outline_of(model, objects)
     with tempfile.TemporaryDirectory(prefix="patchc-") as folder:
         assets = str(Path(folder, "assets"))
-        store = CapturingStore()
-        capture(model, saving_parts(model, read_root(outline)), store, assets)
+        store = look(model, read_root(outline), assets)
         yield LiveModel(model, outline, objects, store.values, tree_of(store), assets)
+
+
+def look(model: Any, root: Layer, assets: str | None = None) -> CapturingStore:
+    """The variables of a model by address, those of LoRA adapters included.
+
+    Saving merges the latter into the weights that they adapt.
+    """
+    store = CapturingStore()
+    capture(model, saving_parts(model, root), store, assets)
+    groups = addresses(root)
+    for node, layer in layers_by_node(root, model).items():
+        if getattr(layer, "lora_enabled", False) and node in groups:
+            adapters = [v for v in layer.trainable_variables if v.name.startswith("lora_")]
+            store.values |= {f"{groups[node]}/vars/{v.name}": v for v in adapters}
+    return store
 
 
 def read_root(outline: Mapping[str, Any]) -> Layer:
@@ -131,15 +145,17 @@ def _files(folder: str) -> list[str]:
 
 
 def _mark_trainable(root: Layer, layers: Mapping[Layer, Any], values: Mapping[str, Any]) -> None:
-    """Where no rule tells which weights of a layer train, the layer in memory does."""
+    """Where no rule tells which weights of a layer train, and in which order, the layer does."""
     for node in walk(root):
         if node.opaque is None or node not in layers:
             continue
         below = layers[node]._flatten_layers()
         trainable = {id(v) for layer in below for v in layer._trainable_variables}
+        order = {id(v): number for number, v in enumerate(layers[node].variables)}
+        held = {weight: id(values[str(weight.value.base)]) for weight in node.weights}
         for weight in node.weights:
-            value = values[str(weight.value.base)]
-            weight.trainable = id(value) in trainable or not is_variable(value)
+            weight.trainable = held[weight] in trainable
+        node.weights.sort(key=lambda weight: order.get(held[weight], len(order)))
 
 
 # ---------------------------------------------------------------------- result
@@ -188,7 +204,7 @@ def _freeze(root: Layer, layers: Mapping[Layer, Any], base: Mapping[Layer, Any])
         layer, old = layers.get(node), origins.get(node.origin or "")
         if layer is None or node.graph is not None:
             continue
-        if layer.trainable and not trains(node, root):
+        if not trains(node, root):
             layer.trainable = False
         if node.opaque and old is not None and type(old) is type(layer):
             _follow(old, layer)

@@ -16,10 +16,10 @@ from patchc.arrays.produce import old_entries
 from patchc.checks import Check
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.storage.attach import OPTIMIZER
-from patchc.storage.live import LiveModel, made_values
+from patchc.storage.live import LiveModel, look, made_values
 from patchc.storage.live_objects import Objects
-from patchc.storage.live_parts import is_graph, saving_parts
-from patchc.storage.live_state import CapturingStore, capture, dtype_of, stored
+from patchc.storage.live_parts import is_graph
+from patchc.storage.live_state import dtype_of, stored
 
 Values = Mapping[str, Any]
 
@@ -29,8 +29,7 @@ _UNITS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 def check_live(live: LiveModel, plan: Plan, new: Any) -> tuple[Check, ...]:
     """Hold a model in memory against its plan and its base."""
-    store = CapturingStore()
-    capture(new, saving_parts(new, plan.base.root), store)
+    store = look(new, plan.base.root)
     return (
         _structure(plan, new),
         _accounted(plan, store.values),

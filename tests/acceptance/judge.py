@@ -89,6 +89,8 @@ def judge(
     patchc.apply(model, patch, again, digest=False)
     assert filecmp.cmp(out, again, shallow=False), "the same patch made two different files"
     again.unlink()
+    if plan.is_empty:
+        assert filecmp.cmp(out, model, shallow=False), "nothing to do, and another file"
     assert _digest(model) == digest, "the input was changed"
     assert report.ok
     assert patchc.verify(model, out, patch).ok
