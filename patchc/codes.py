@@ -220,7 +220,8 @@ _TEXT = {
         the norm of the whole weight, `clipnorm` and `global_clipnorm` by that of the gradients.
         The stored state is kept, but as soon as new entries take part, the steps of old ones
         differ a little from what they would have been.
-        Nothing has to be done. With Adam, SGD and the like, old entries go on exactly.""",
+        Nothing has to be done. With Adam, SGD and the like, old entries go on exactly.
+        Example: `expand: {by: 2}` on the head of a model that was trained with Adafactor.""",
 }
 
 CODES: Mapping[str, Code] = {

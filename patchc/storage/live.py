@@ -205,6 +205,7 @@ def _freeze(root: Layer, layers: Mapping[Layer, Any], base: Mapping[Layer, Any])
         if layer is None or node.graph is not None:
             continue
         if not trains(node, root):
+            layer.trainable = True  # TensorFlow drops the setting of what is set already
             layer.trainable = False
         if node.opaque and old is not None and type(old) is type(layer):
             _follow(old, layer)

@@ -77,7 +77,7 @@ def out(model: Any, *inputs: Any) -> Array:
     return np.array(keras.ops.convert_to_numpy(model(given, training=False)))
 
 
-class Scale(layers.Layer):
+class Scale(layers.Layer):  # type: ignore[misc]  # Keras has no types
     """A custom layer that is registered nowhere."""
 
     def __init__(self, power: float = 1.0, **kwargs: Any) -> None:
@@ -95,7 +95,7 @@ class Scale(layers.Layer):
         return {**super().get_config(), "power": self.power}
 
 
-class Net(keras.Model):
+class Net(keras.Model):  # type: ignore[misc]  # Keras has no types
     """A model that is no graph, with Functional parts."""
 
     def __init__(self, classes: int = 3, **kwargs: Any) -> None:

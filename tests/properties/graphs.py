@@ -95,8 +95,9 @@ _ARGUMENTS: Mapping[str, Callable[[Draw[Any], Sequence[int | None]], dict[str, A
     "Conv1D": _convolution,
     "Conv2D": _convolution,
     "Conv2DTranspose": _convolution,
-    "SeparableConv2D": lambda draw, _: {"filters": draw(FEATURES), "kernel_size": 2}
-    | {"padding": "same"},
+    "SeparableConv2D": lambda draw, _: (
+        {"filters": draw(FEATURES), "kernel_size": 2} | {"padding": "same"}
+    ),
     "DepthwiseConv2D": _depthwise,
     "MaxPooling1D": lambda draw, _: {"pool_size": 2, "padding": "same"},
     "MaxPooling2D": lambda draw, _: {"pool_size": 2, "padding": "same"},

@@ -16,7 +16,6 @@ import numpy as np
 from patchc.compiler.plan import LedgerEntry, Plan
 from tests.properties.graphs import by_path, keras, leaves_of
 
-
 # ------------------------------------------------------------------------- files
 
 
@@ -173,7 +172,7 @@ def assert_resaves_alike(result: Any, path: Path, again: Path) -> None:
         assert not same_dtype or ours[address] == theirs[address], address
     names, expected = (_own_groups(group_names(p)) for p in (path, again))
     assert {k: v for k, v in names.items() if k in expected and v} == {
-        k: v for k, v in expected.items() if k in names and names[k]
+        k: v for k, v in expected.items() if names.get(k)
     }
 
 
@@ -221,4 +220,6 @@ def all_leaf_names(model: Any) -> set[str]:
 
 def _own_groups(names: dict[str, str]) -> dict[str, str]:
     """Without the groups inside a layer, which hold names that Keras makes up anew."""
-    return {k: v for k, v in names.items() if re.fullmatch(r"((_?layers/)?\w+/)*layers/\w+/vars", k)}
+    return {
+        k: v for k, v in names.items() if re.fullmatch(r"((_?layers/)?\w+/)*layers/\w+/vars", k)
+    }

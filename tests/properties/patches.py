@@ -238,8 +238,15 @@ def _set(draw: Draw[Any], facts: Facts) -> Edit:
     path, _ = exact(draw, facts)
     values = draw(
         st.sampled_from(
-            [{"activation": "relu"}, {"rate": 0.1}, {"epsilon": 0.01}, {"momentum": 0.5}]
-            + [{"use_bias": False}, {"padding": "same"}, {"dtype": "mixed_float16"}]
+            [
+                {"activation": "relu"},
+                {"rate": 0.1},
+                {"epsilon": 0.01},
+                {"momentum": 0.5},
+                {"use_bias": False},
+                {"padding": "same"},
+                {"dtype": "mixed_float16"},
+            ]
         )
     )
     return {"select": path, "set": values}
@@ -277,7 +284,24 @@ def random_edits(draw: Draw[Any], facts: Facts) -> list[Edit]:
 # ------------------------------------------------------------------------- broken
 
 _JUNK = st.sampled_from(
-    [None, True, -1, 0, 10**30, 0.5, "", "*", "no_such", [], {}, [[]], {"x": 1}, "\x00", "$x", [None]]
+    [
+        None,
+        True,
+        -1,
+        0,
+        10**30,
+        0.5,
+        "",
+        "*",
+        "no_such",
+        [],
+        {},
+        [[]],
+        {"x": 1},
+        "\x00",
+        "$x",
+        [None],
+    ]
 )
 
 
