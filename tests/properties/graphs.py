@@ -110,12 +110,16 @@ _ARGUMENTS: Mapping[str, Callable[[Draw[Any], Sequence[int | None]], dict[str, A
 }
 
 
+def _nothing(draw: Draw[Any], shape: Sequence[int | None]) -> dict[str, Any]:
+    return {}
+
+
 def layer_spec(draw: Draw[Any], shape: Sequence[int | None]) -> Spec:
     """A layer that takes one tensor of a shape (with the batch axis)."""
     name: str = draw(st.sampled_from(_BY_RANK[len(shape)]))
     if name == "Reshape":
         return name, {"target_shape": (shape[-1], 1)}
-    arguments = _ARGUMENTS.get(name, lambda draw, _: {})(draw, shape)
+    arguments = _ARGUMENTS.get(name, _nothing)(draw, shape)
     return name, arguments | draw(_RARE)
 
 

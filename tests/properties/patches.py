@@ -283,26 +283,8 @@ def random_edits(draw: Draw[Any], facts: Facts) -> list[Edit]:
 
 # ------------------------------------------------------------------------- broken
 
-_JUNK = st.sampled_from(
-    [
-        None,
-        True,
-        -1,
-        0,
-        10**30,
-        0.5,
-        "",
-        "*",
-        "no_such",
-        [],
-        {},
-        [[]],
-        {"x": 1},
-        "\x00",
-        "$x",
-        [None],
-    ]
-)
+_VALUES: list[Any] = [None, True, -1, 0, 10**30, 0.5, "", "*", "no_such", "\x00", "$x"]
+_JUNK: st.SearchStrategy[Any] = st.sampled_from([*_VALUES, [], {}, [[]], [None], {"x": 1}])
 
 
 def damaged(draw: Draw[Any], node: Any) -> Any:
