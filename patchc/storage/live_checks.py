@@ -6,7 +6,7 @@ and against the variables of the base, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,10 +55,24 @@ def _outline(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     }
     for layer in config["layers"]:
         path = prefix + layer.get("name", layer["config"]["name"])
-        found[path] = (layer["class_name"], layer.get("inbound_nodes"))
-        if "layers" in layer["config"] and isinstance(layer["config"]["layers"], list):
+        nodes = [list(_sources(node)) for node in layer.get("inbound_nodes", ())]
+        found[path] = (layer["class_name"], nodes)
+        if isinstance(layer["config"].get("layers"), list):
             found |= _outline(layer["config"], f"{path}/")
     return found
+
+
+def _sources(node: Any) -> Iterator[Any]:
+    """The tensors that a call reads; further arguments are as Keras completes them."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _sources(item)
+    elif isinstance(node, Mapping):
+        if "keras_history" in node:
+            yield node["keras_history"]
+        else:
+            for key in sorted(node):
+                yield from _sources(node[key])
 
 
 def _accounted(plan: Plan, values: Values) -> Check:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 import patchc
@@ -50,7 +50,13 @@ def outcome(make: Any) -> tuple[Any, list[str]]:
         return None, [found.message for found in error.diagnostics]
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.generate],  # shrinking would build thousands of models
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.data())
 def test_file_and_memory_agree(data: st.DataObject) -> None:
     model = random_model(data.draw)
@@ -68,12 +74,15 @@ def test_file_and_memory_agree(data: st.DataObject) -> None:
     new, report = made
     assume(not any(warning.code == "PC904" for warning in report.diagnostics))
     assert configuration(new) == configuration(filed)
-    assert [v.path for v in new.variables] == [v.path for v in filed.variables]
-    seeds = ["seed" in v.path for v in new.variables]
-    for one, other, seed in zip(new.variables, filed.variables, seeds, strict=True):
-        assert seed or np.array_equal(one.numpy(), other.numpy())
+    assert _weights(new) == _weights(filed)
     if report.plan.optimizer.entries:
         _same_state(new.optimizer, filed.optimizer)
+
+
+def _weights(model: Any) -> list[tuple[str, bytes]]:
+    """Paths and values, but for the state of generators, which no file holds."""
+    held = [v for v in model.variables if "seed_generator" not in v.path]
+    return [(variable.path, variable.numpy().tobytes()) for variable in held]
 
 
 def _same_state(one: Any, other: Any) -> None:

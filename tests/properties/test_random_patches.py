@@ -134,6 +134,8 @@ def test_damaged_patches_end_in_diagnostics(data: st.DataObject, room: Room) -> 
 @given(data=st.data())
 def test_verify_notices_a_changed_byte(data: st.DataObject, room: Room) -> None:
     _, facts = _drawn(data, room)
+    if not facts.paths():
+        return  # an output is an input: there is nothing to rename
     path = data.draw(st.sampled_from(facts.paths()))
     patch = patch_of([{"select": path, "rename": "another_name"}])
     if refusal(lambda: patchc.apply(room.base, patch, room.result)) is not None:
