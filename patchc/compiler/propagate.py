@@ -218,8 +218,8 @@ class Spread:
             place = axis - len(shape)
             for other in tensors:
                 sizes = self._shape(other)
-                if len(sizes) < -place or sizes[place] == 1:
-                    continue
+                if len(sizes) < -place or (sizes[place] == 1 and shape[axis] != 1):
+                    continue  # one entry serves all others
                 if sizes[place] != shape[axis]:
                     self._refuse(call.layer, "joins tensors of other sizes")
                 self._change(other, len(sizes) + place, change, call.layer)

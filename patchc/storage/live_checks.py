@@ -6,7 +6,7 @@ and against the variables of the base, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from patchc.arrays.dtypes import Array
 from patchc.arrays.produce import old_entries
 from patchc.checks import Check
 from patchc.compiler.plan import LedgerEntry, Plan
+from patchc.model.graph import Layer, walk
 from patchc.storage.attach import OPTIMIZER
 from patchc.storage.live import LiveModel, look, made_values
-from patchc.storage.live_objects import Objects
-from patchc.storage.live_parts import is_graph
+from patchc.storage.live_parts import is_graph, layers_by_node
 from patchc.storage.live_state import dtype_of, stored
 
 Values = Mapping[str, Any]
@@ -40,39 +40,23 @@ def check_live(live: LiveModel, plan: Plan, new: Any) -> tuple[Check, ...]:
 
 
 def _structure(plan: Plan, new: Any) -> Check:
-    name = "configuration-as-planned"
-    if not is_graph(new):
-        return Check(name, ok=True, detail="each part was built from the plan's configuration")
-    planned, found = _outline(plan.config["config"]), _outline(Objects(new).config(new)["config"])
-    wrong = [key for key in {**planned, **found} if planned.get(key) != found.get(key)]
-    return _verdict(name, wrong, "layers and connections are those of the plan")
+    """Layers and outputs are those of the plan, from whose configuration Keras built them."""
+    layers = layers_by_node(plan.base.root, new)
+    planned = [node for node in walk(plan.base.root) if not _is_unlisted(node)]
+    wrong = [node.path for node in planned if node not in layers]
+    listed = sum(len(layer.layers) for layer in layers.values() if is_graph(layer))
+    if is_graph(new):
+        wrong += [f"{listed} layers"] if listed != len(planned) else []
+        shapes = [list(tensor.shape) for tensor in new.outputs]
+        wrong += ["outputs"] if shapes != [end["shape"] for end in plan.outputs] else []
+    return _verdict("configuration-as-planned", wrong, f"{len(planned)} layers")
 
 
-def _outline(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Class and connections of each layer by path, and the ends of each model."""
-    found: dict[str, Any] = {
-        f"{prefix}{key}": config[key] for key in ("input_layers", "output_layers") if key in config
-    }
-    for layer in config["layers"]:
-        path = prefix + layer.get("name", layer["config"]["name"])
-        nodes = [list(_sources(node)) for node in layer.get("inbound_nodes", ())]
-        found[path] = (layer["class_name"], nodes)
-        if isinstance(layer["config"].get("layers"), list):
-            found |= _outline(layer["config"], f"{path}/")
-    return found
-
-
-def _sources(node: Any) -> Iterator[Any]:
-    """The tensors that a call reads; further arguments are as Keras completes them."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _sources(item)
-    elif isinstance(node, Mapping):
-        if "keras_history" in node:
-            yield node["keras_history"]
-        else:
-            for key in sorted(node):
-                yield from _sources(node[key])
+def _is_unlisted(node: Layer) -> bool:
+    """Whether a model has it, but not among its `layers`."""
+    home = node.home
+    stands_in = node.is_input and home is not None and (home.sequential or node.name[0] == "<")
+    return node.is_operation or stands_in
 
 
 def _accounted(plan: Plan, values: Values) -> Check:

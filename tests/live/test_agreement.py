@@ -51,7 +51,7 @@ def outcome(make: Any) -> tuple[Any, list[str]]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=80,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],  # shrinking would build thousands of models

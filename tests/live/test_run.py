@@ -77,7 +77,7 @@ def test_ids_stay_below_the_embedding_and_words_are_known() -> None:
     words = keras.Input((1,), dtype="string", name="words")
     lookup = layers.StringLookup(vocabulary=["a", "b"], name="lookup")
     one = layers.Flatten()(layers.Embedding(5, 2, name="embedding")(ids))
-    two = layers.Flatten()(layers.Embedding(4, 2)(lookup(words)))
+    two = layers.Flatten()(layers.Embedding(4, 2, name="words_embedding")(lookup(words)))
     model = stir(keras.Model([ids, words], layers.Dense(2)(layers.Concatenate()([one, two]))))
     new = patchc.apply(model, patch("{select: embedding, expand: {by: 3}}"))
     assert run_check(model, new, SAME).ok
