@@ -47,8 +47,9 @@ def _structure(plan: Plan, new: Any) -> Check:
     listed = sum(len(layer.layers) for layer in layers.values() if is_graph(layer))
     if is_graph(new):
         wrong += [f"{listed} layers"] if listed != len(planned) else []
-        shapes = [list(tensor.shape) for tensor in new.outputs]
-        wrong += ["outputs"] if shapes != [end["shape"] for end in plan.outputs] else []
+        pairs = zip(plan.outputs, new.outputs, strict=True)
+        known = [(end["shape"], list(tensor.shape)) for end, tensor in pairs if end["shape"]]
+        wrong += ["outputs" for shape, found in known if shape != found]
     return _verdict("configuration-as-planned", wrong, f"{len(planned)} layers")
 
 

@@ -67,7 +67,7 @@ def test_file_and_memory_agree(data: st.DataObject) -> None:
     with TemporaryDirectory() as folder:
         filed, refused = outcome(lambda: from_file(model, patch, Path(folder)))
     made, found = outcome(lambda: patchc.apply(model, patch, report=True))
-    assert found == refused
+    assert found == refused, (found, refused)
     assert same(values(model), before)
     if made is None:
         return

@@ -325,7 +325,13 @@ def functional(draw: Draw[Any], steps: int = 8) -> Any:
     if draw(st.integers(0, 4)) == 0:
         leaves.append(draw(st.sampled_from(growing.tensors)))
     keys = [f"end_{chr(ord('z') - i)}" for i in range(len(leaves))]
-    return keras.Model(_ends(draw, inputs, [t.name for t in inputs]), _ends(draw, leaves, keys))
+    return keras.Model(_ends(draw, inputs, _given_names(inputs)), _ends(draw, leaves, keys))
+
+
+def _given_names(inputs: Sequence[Any]) -> list[str]:
+    """Names of inputs for a dict, whose keys have to be those names; none where Keras made one."""
+    names = [tensor.name for tensor in inputs]
+    return [] if any(name.startswith("keras_tensor") for name in names) else names
 
 
 def _leaves(growing: Growing, inputs: Sequence[Any]) -> list[Any]:
@@ -348,7 +354,7 @@ def _leaves(growing: Growing, inputs: Sequence[Any]) -> list[Any]:
 def _ends(draw: Draw[Any], tensors: list[Any], keys: list[str]) -> Any:
     """One tensor, a list or a dict, as models are given them."""
     kind = draw(st.sampled_from(["plain", "plain", "list", "dict"]))
-    if kind == "dict":
+    if kind == "dict" and keys:
         return dict(zip(keys, tensors, strict=True))
     return tensors[0] if len(tensors) == 1 and kind == "plain" else tensors
 

@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 
 from patchc.compiler.plan import LedgerEntry, Plan
-from tests.properties.graphs import by_path, keras, leaves_of
+from tests.properties.graphs import by_path, keras
 
 # ------------------------------------------------------------------------- files
 
@@ -41,6 +41,12 @@ def weight_bytes(path: Path) -> dict[str, tuple[Any, ...]]:
     with stored_weights(path) as file:
         file.visititems(visit)
     return found
+
+
+def layer_weights(path: Path) -> dict[str, tuple[Any, ...]]:
+    """The same without the optimizer's variables."""
+    every = weight_bytes(path)
+    return {address: every[address] for address in every if not address.startswith("optimizer/")}
 
 
 def group_names(path: Path) -> dict[str, str]:
@@ -149,7 +155,7 @@ def assert_accounted(base: Path, plan: Plan, result: Path) -> None:
     entries = [*plan.ledger.entries, *plan.optimizer.entries]
     stored = weight_bytes(result)
     assert sorted(entry.address for entry in entries) == sorted(stored)
-    old = {address for address in weight_bytes(base) if not address.startswith("optimizer/")}
+    old = layer_weights(base).keys()
     used = {e.value.base for e in plan.ledger.entries} | {
         e.value.replaces for e in plan.ledger.entries
     }
@@ -164,10 +170,9 @@ def assert_resaves_alike(result: Any, path: Path, again: Path) -> None:
         result: loaded by a fresh Keras, which gives inner layers their first names.
     """
     result.save(again)
-    ours, theirs = weight_bytes(path), weight_bytes(again)
-    layers = {address for address in ours if not address.startswith("optimizer/")}
-    assert layers == {address for address in theirs if not address.startswith("optimizer/")}
-    for address in layers:
+    ours, theirs = layer_weights(path), layer_weights(again)
+    assert ours.keys() == theirs.keys()
+    for address in ours:
         same_dtype = ours[address][0] == theirs[address][0]
         assert not same_dtype or ours[address] == theirs[address], address
     names, expected = (_own_groups(group_names(p)) for p in (path, again))
@@ -194,28 +199,30 @@ def assert_close(one: Sequence[Any], other: Sequence[Any]) -> None:
         np.testing.assert_allclose(left, right, rtol=2e-2 if loose else 1e-4, atol=bound)
 
 
-def slots_by_weight(model: Any) -> dict[tuple[str, str, str], bytes]:
-    """Slot list, layer path and weight name -> the optimizer's values."""
-    optimizer = model.optimizer
-    trainable = model.trainable_variables
-    places = {
-        id(variable): (path, variable.path.split("/")[-1])
-        for path, layer in by_path(model).items()
-        if not isinstance(layer, keras.Model)
-        for variable in layer.variables
+def assert_slots_follow(base: Any, plan: Plan, result: Any) -> None:
+    """Whatever an optimizer keeps of a weight that was carried and still trains is unchanged."""
+    if not plan.optimizer.entries:
+        return
+    before, after = list(by_path(base)), list(by_path(result))
+    for entry in plan.ledger.entries:
+        if entry.fate == "kept" and entry.trainable:
+            origin = plan.base.weights[str(entry.value.base)].path
+            old = _slots(base, keras_weight(base, *split(origin, before)))
+            new = _slots(result, keras_weight(result, *split(entry.path, after)))
+            assert not old or old == new, entry.path
+
+
+def _slots(model: Any, variable: Any) -> dict[str, bytes]:
+    """What the optimizer keeps of a variable, by the name of its own list."""
+    trained = [id(weight) for weight in model.trainable_variables]
+    if id(variable) not in trained:
+        return {}
+    place = trained.index(id(variable))
+    return {
+        name: value_of(slots[place])
+        for name, slots in vars(model.optimizer).items()
+        if isinstance(slots, list) and len(slots) == len(trained) and hasattr(slots[place], "numpy")
     }
-    found = {}
-    for name, slots in vars(optimizer).items():
-        if isinstance(slots, list) and len(slots) == len(trainable) and slots:
-            for weight, slot in zip(trainable, slots, strict=True):
-                if hasattr(slot, "numpy"):
-                    found[name, *places[id(weight)]] = value_of(slot)
-    return found
-
-
-def all_leaf_names(model: Any) -> set[str]:
-    """Names of the layers that are no models."""
-    return {layer.name for layer in leaves_of(model)}
 
 
 def _own_groups(names: dict[str, str]) -> dict[str, str]:
