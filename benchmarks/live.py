@@ -1,7 +1,7 @@
 """What patching a model in memory costs, beside the script that people write for it.
 
-`python benchmarks/live.py` runs both on ResNet50 and VGG16, each run in a
-process of its own, in turn, and prints medians and ratios.  The script clones
+`python -m benchmarks.live` runs both on ResNet50 and VGG16, each run in a
+process of its own, in turn, and holds the ratios against their bars.  The script clones
 the model and sets the weights of the clone; the patch freezes all but the head.
 Time is that of the call, memory what the process's peak grew by.
 """
@@ -17,9 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measure import Bars
+
 MODELS = ("ResNet50", "VGG16")
 WAYS = ("clone_model", "patchc")
-RUNS = 5
+ROUNDS = 5
 PATCH = "patchc: 1\nid: tune-head\nedits:\n  - {select: {not: {head: 0}}, freeze: true}\n"
 
 
@@ -71,29 +73,36 @@ def measure(way: str, name: str) -> None:
     print(json.dumps([first, time.perf_counter() - start, grown]))
 
 
-def medians(runs: list[list[float]]) -> list[float]:
-    return [statistics.median(column) for column in zip(*runs, strict=True)]
+def rounds(name: str) -> dict[str, list[list[float]]]:
+    """Figures of each way, one process after the other."""
+    runs: dict[str, list[list[float]]] = {way: [] for way in WAYS}
+    for _ in range(ROUNDS):
+        for way in WAYS:
+            command = [sys.executable, "-m", "benchmarks.live", way, name]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            runs[way].append(json.loads(done.stdout.splitlines()[-1]))
+    return runs
 
 
-def main() -> None:
+def main() -> int:
+    bars = Bars()
     for name in MODELS:
-        runs: dict[str, list[list[float]]] = {way: [] for way in WAYS}
-        for _ in range(RUNS):
-            for way in WAYS:
-                command = [sys.executable, __file__, way, name]
-                done = subprocess.run(command, check=True, capture_output=True, text=True)
-                runs[way].append(json.loads(done.stdout.splitlines()[-1]))
-        found = {way: medians(runs[way]) for way in WAYS}
-        for way, (first, again, memory) in found.items():
-            print(
-                f"{name:10} {way:12} first {first:6.2f} s  again {again:6.2f} s  +{memory:6.0f} MiB"
+        runs = rounds(name)
+        print(f"{name}: a model in memory, all but its head frozen")
+        for way in WAYS:
+            first, again, memory = (
+                statistics.median(column) for column in zip(*runs[way], strict=True)
             )
-        ratios = [b / a for a, b in zip(found["clone_model"], found["patchc"], strict=True)]
-        print("{:10} ratio        first {:6.2f}    again {:6.2f}     {:6.2f}".format(name, *ratios))
+            print(f"  {way:<28}{first:8.2f} s {again:8.2f} s again {memory:8.0f} MB more")
+        pairs = [*zip(runs["patchc"], runs["clone_model"], strict=True)]
+        for place, what in enumerate(("first call", "later call", "memory")):
+            figure = statistics.median(one[place] / other[place] for one, other in pairs)
+            bars.at_most(f"{what}, patchc to clone_model + set_weights", figure, 1.0)
+    return bars.exit_code
 
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
         measure(*sys.argv[1:])
     else:
-        main()
+        sys.exit(main())

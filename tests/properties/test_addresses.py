@@ -68,9 +68,7 @@ def test_configurations_go_back_as_they_came(data: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "EfficientNetB0", "NASNetMobile"])
-def test_configurations_of_applications_go_back_as_they_came(
-    name: str, tmp_path: Path
-) -> None:
+def test_configurations_of_applications_go_back_as_they_came(name: str, tmp_path: Path) -> None:
     build: Callable[..., Any] = getattr(keras.applications, name)
     model = build(weights=None, input_shape=(64, 64, 3), include_top=False)
     path = tmp_path / f"{name}.keras"
