@@ -51,7 +51,7 @@ def test_weights_are_found_on_the_layers_that_hold_them(data: Any) -> None:
     for path_of, layer in layers.items():
         for weight in layer.weights:
             variable = oracle.keras_weight(model, path_of, weight.name)
-            assert variable in held[path_of].variables
+            assert any(variable is other for other in held[path_of].variables)
             assert stored[str(weight.value.base)][2] == oracle.value_of(variable)
             assert tuple(variable.shape) == weight.shape
             found += 1
@@ -67,7 +67,7 @@ def test_configurations_go_back_as_they_came(data: Any) -> None:
     assert write_config(root) == config
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "EfficientNetB0", "NASNetMobile"])
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "EfficientNetB0"])
 def test_configurations_of_applications_go_back_as_they_came(name: str, tmp_path: Path) -> None:
     build: Callable[..., Any] = getattr(keras.applications, name)
     model = build(weights=None, input_shape=(64, 64, 3), include_top=False)
