@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from patchc.compiler.compile import compile_patches
@@ -34,7 +36,7 @@ def apply_live(model: Any, patches: Sequence[Patch]) -> tuple[Any, Report]:
         PatchError: the model cannot be built anew, a patch does not fit it, or
             a check of the result does not hold.
     """
-    with open_live(model) as live:
+    with _uncollected(), open_live(model) as live:
         plan = _compile(live, patches)
         new = build_live(live, plan)
         run = run_patches(model, new, patches, plan)
@@ -59,3 +61,19 @@ def _compile(live: LiveModel, patches: Sequence[Patch]) -> Plan:
     plan = compile_patches(live.document(), patches)
     check_plan(live.model, live.outline, plan)
     return plan
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put off Python's search for cycles while a model is built.
+
+    It goes through everything that TensorFlow holds, and takes a third of the
+    time that a ResNet50 does.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

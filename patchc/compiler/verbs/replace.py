@@ -68,7 +68,9 @@ def replaced_tensors(context: Context, match: Match) -> list[tuple[Tensor, Tenso
 def _only_first_output(context: Context, layer: Layer) -> None:
     graph = layer.home
     assert graph is not None
-    if any(t.layer is layer and t.index > 0 for t in all_reads(graph)):
+    single = all(call.outputs is not None and len(call.outputs) == 1 for call in layer.calls)
+    reads = flatten(graph.outputs) if single else all_reads(graph)
+    if any(t.layer is layer and t.index > 0 for t in reads):
         context.refuse(
             "PC301",
             f"several outputs of `{layer.path}` are in use",
