@@ -1,0 +1,65 @@
+"""What several commands do: run as a session, read settings, load patches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from patchc.cli.options import Color, Format
+from patchc.cli.session import Ended, Session, running
+from patchc.errors import Diagnostic, PatchError
+
+if TYPE_CHECKING:
+    from patchc.language.patch import Patch
+
+
+@contextmanager
+def command(
+    name: str, form: Format, color: Color, *, quiet: bool, modules: Sequence[str] | None = None
+) -> Iterator[Session]:
+    """Run a command; how it ends becomes the exit code.
+
+    Args:
+        name: what the command is called.
+        modules: what `--import` names.
+    """
+    try:
+        with running(Session(name, form.value, quiet, color.value)) as session:
+            _refuse_imports(modules)
+            yield session
+    except Ended as ended:
+        raise typer.Exit(ended.code) from None
+
+
+def _refuse_imports(modules: Sequence[str] | None) -> None:
+    if modules:
+        message = f"`--import {modules[0]}` is not available in this version"
+        way_out = "leave it out: layers of unknown classes are carried through as they are"
+        raise PatchError(Diagnostic("PC310", message, help=way_out))
+
+
+def settings_of(values: Sequence[str] | None) -> dict[str, str]:
+    """The values of `--set` by name; wrong usage where one is no NAME=VALUE, or given twice."""
+    settings: dict[str, str] = {}
+    for value in values or ():
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{value!r} is no NAME=VALUE", param_hint="--set")
+        if name in settings:
+            raise typer.BadParameter(f"{name!r} is set twice", param_hint="--set")
+        settings[name] = text
+    return settings
+
+
+def load(paths: Sequence[str], settings: dict[str, str]) -> tuple[Patch, ...]:
+    """The patches, with their parameters set.
+
+    Raises:
+        PatchError: everything that is wrong with any of them.
+    """
+    from patchc.language.several import load_all  # noqa: PLC0415 (`explain` needs no YAML)
+
+    return load_all(paths, settings)
