@@ -13,10 +13,11 @@ from patchc.layers.base import RuleError
 from patchc.layers.objects import is_serialised, serialised
 from patchc.model.initializers import snake_case
 
-_BASE = (
+BASE = (
     "learning_rate weight_decay clipnorm clipvalue global_clipnorm use_ema ema_momentum"
     " ema_overwrite_frequency loss_scale_factor gradient_accumulation_steps name"
 )
+"""Arguments that every optimizer takes."""
 OPTIMIZERS = {
     "Adadelta": "rho epsilon",
     "Adafactor": "beta_2_decay epsilon_1 epsilon_2 clip_threshold relative_step",
@@ -146,7 +147,7 @@ def optimizer(value: Any, current: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         RuleError: for a class or argument that Keras does not have.
     """
-    name, given = _one_class(value, OPTIMIZERS, "optimizer", f"{_BASE}")
+    name, given = _one_class(value, OPTIMIZERS, "optimizer", f"{BASE}")
     config = {key: item for key, item in given.items() if key != "learning_rate"}
     if current is not None and current.get("class_name") == name:
         config = {**current["config"], **config}

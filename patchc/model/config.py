@@ -16,6 +16,9 @@ _GRAPH_KEYS = ("layers", "input_layers", "output_layers")
 _ENTRY_KEYS = ("module", "class_name", "config", "registered_name", "name", "inbound_nodes")
 
 
+_CONSTANT = "_CONSTANT_VALUE"
+
+
 class ConfigError(ValueError):
     """A configuration that patchc does not understand; the message is one clause."""
 
@@ -88,7 +91,8 @@ def _read_functional(owner: Layer, config: Mapping[str, Any]) -> Graph:
 
 def _read_node(call: Call, node: Any, by_name: Mapping[str, Layer]) -> None:
     if not isinstance(node, dict) or not isinstance(node.get("args"), list):
-        raise ConfigError(f"has connections of an older format at layer {call.layer.name!r}")
+        _read_old_node(call, node, by_name)
+        return
     call.args = [_read_argument(arg, by_name) for arg in node["args"]]
     kwargs = node.get("kwargs") or {}
     call.kwargs = {key: _read_argument(arg, by_name) for key, arg in kwargs.items()}
@@ -106,6 +110,44 @@ def _read_argument(value: Any, by_name: Mapping[str, Layer]) -> Any:
     tensor = _tensor(by_name, name, node, index)
     _record(tensor, TensorSpec(tuple(config["shape"]), config["dtype"]))
     return tensor
+
+
+def _read_old_node(call: Call, node: Any, by_name: Mapping[str, Layer]) -> None:
+    """Connections as Keras 1 and 2 wrote them: `[[name, node, index, arguments], ...]`.
+
+    They record no shapes.  Keras 3 reads them too.
+    """
+
+    def read(value: Any) -> Any:
+        if _is_old_tensor(value):
+            name, node_index, index, *kwargs = value
+            for key, item in (kwargs[0] if kwargs else {}).items():
+                call.kwargs[key] = argument(item)
+            return index if name == _CONSTANT else _tensor(by_name, name, node_index, index)
+        if isinstance(value, dict):
+            return {key: read(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [read(item) for item in value]
+        raise ConfigError(f"has connections of an unknown format at layer {call.layer.name!r}")
+
+    def argument(value: Any) -> Any:
+        if _is_old_tensor(value) and value[0] in by_name:
+            return read(value)
+        if isinstance(value, dict):
+            return {key: argument(item) for key, item in value.items()}
+        return [argument(item) for item in value] if isinstance(value, list) else value
+
+    inputs = read(node)
+    single = isinstance(inputs, list) and len(inputs) == 1
+    call.args = [] if inputs == [] else [inputs[0] if single else inputs]
+
+
+def _is_old_tensor(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) not in {3, 4} or not isinstance(value[0], str):
+        return False
+    if not isinstance(value[1], int) or not isinstance(value[3] if value[3:] else {}, dict):
+        return False
+    return isinstance(value[2], int) or value[0] == _CONSTANT
 
 
 def _tensor(by_name: Mapping[str, Layer], name: Any, node: Any, index: Any) -> Tensor:
@@ -235,7 +277,11 @@ def _write_graph(layer: Layer) -> dict[str, Any]:
     }
 
 
-def _write_node(call: Call, number: Mapping[Call, int]) -> dict[str, Any]:
+def _write_node(call: Call, number: Mapping[Call, int]) -> Any:
+    old = _old_node(call, number) if any(t.spec is None for t in call.tensors()) else None
+    if old is not None:
+        return old
+
     def tensor(tensor: Tensor) -> dict[str, Any]:
         spec = tensor.spec or TensorSpec(())
         history = [tensor.layer.name, number[tensor.call], tensor.index]
@@ -246,6 +292,19 @@ def _write_node(call: Call, number: Mapping[Call, int]) -> dict[str, Any]:
         "args": map_tensors(tensor, call.args),
         "kwargs": map_tensors(tensor, call.kwargs),
     }
+
+
+def _old_node(call: Call, number: Mapping[Call, int]) -> list[Any] | None:
+    """Connections without shapes, for tensors whose shape is not known.
+
+    None where the call takes more than one tensor or one list of them.
+    """
+    if len(call.args) != 1 or call.kwargs:
+        return None
+    tensors = call.args[0] if isinstance(call.args[0], list) else [call.args[0]]
+    if not all(isinstance(tensor, Tensor) for tensor in tensors):
+        return None
+    return [[t.layer.name, number[t.call], t.index, {}] for t in tensors]
 
 
 def _write_end(tensor: Tensor, number: Mapping[Call, int]) -> list[Any]:

@@ -40,8 +40,10 @@ _FOREIGN: tuple[tuple[str, str, str], ...] = (
     (
         "saved_model.pb",
         "a zipped TensorFlow SavedModel",
-        "unzip it and load it with the TensorFlow that wrote it; then "
-        "`tf.keras.models.load_model(...)` and `model.save('model.h5')`",
+        (
+            "unzip it and load it with the TensorFlow that wrote it; then "
+            "`tf.keras.models.load_model(...)` and `model.save('model.h5')`"
+        ),
     ),
     (".npy", "an archive of NumPy arrays (.npz)", _SAVE),
 )

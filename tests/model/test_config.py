@@ -135,7 +135,7 @@ def _broken(change: str) -> Any:
         case "call":
             config["output_layers"] = [["d", 7, 0]]
         case "older":
-            config["layers"][1]["inbound_nodes"] = [[["x", 0, 0, {}]]]
+            config["layers"][1]["inbound_nodes"] = ["x"]
         case "no nodes":
             del config["layers"][1]["inbound_nodes"]
         case "no class":
@@ -156,7 +156,7 @@ def _broken(change: str) -> Any:
         ("twice", "twice"),
         ("nowhere", "'gone'"),
         ("call", "call 7"),
-        ("older", "older format"),
+        ("older", "unknown format"),
         ("no nodes", "inbound_nodes"),
         ("no class", "class_name"),
         ("no config", "without a config"),
@@ -191,3 +191,38 @@ def test_an_unknown_class_keeps_everything() -> None:
     data = shared()
     data["config"]["layers"][1] |= {"class_name": "Mine", "registered_name": "pkg>Mine", "k": [1]}
     assert write_config(read_config(data)) == data
+
+
+def _older(nodes: Any) -> dict[str, Any]:
+    """A model whose layer `d` is connected as Keras 2 wrote it, and of an unknown class."""
+    data = shared()
+    data["config"]["layers"][1] |= {"class_name": "Mine", "inbound_nodes": [nodes]}
+    data["config"]["layers"][2]["inbound_nodes"] = [[["d", 0, 0, {}]]]
+    data["config"]["output_layers"] = [["r", 0, 0]]
+    return data
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [[["x", 0, 0, {}]], ["x", 0, 0, {}], [["x", 0, 0]], [["x", 0, 0, {"training": False}]]],
+)
+def test_connections_of_older_keras_are_read(nodes: Any) -> None:
+    root = read_config(_older(nodes))
+    call = find(root, "d").calls[0]
+    assert [tensor.layer.name for tensor in call.tensors()] == ["x"]
+    assert call.args[0].layer.name == "x"
+    assert call.kwargs == ({"training": False} if len(nodes[0]) == 4 and nodes[0][3] else {})
+
+
+def test_tensors_among_the_arguments_of_older_connections_are_found() -> None:
+    nodes = [["x", 0, 0, {"value": ["r", 0, 0], "scale": [1, 2, 3]}], ["_CONSTANT_VALUE", -1, 2.0]]
+    call = find(read_config(_older(nodes)), "d").calls[0]
+    assert [tensor.layer.name for tensor in call.tensors()] == ["x", "r"]
+    assert call.args[0][1] == 2.0
+    assert call.kwargs["scale"] == [1, 2, 3]
+
+
+def test_connections_without_known_shapes_are_written_as_they_were() -> None:
+    """An unknown class tells no shape, and a made-up one would be believed later."""
+    data = _older([["x", 0, 0, {}]])
+    assert write_config(read_config(data))["config"]["layers"][1:] == data["config"]["layers"][1:]
