@@ -14,6 +14,7 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
 from patchc.storage.background import Background
+from patchc.storage.checked import CheckedBase, open_checked
 from patchc.storage.digest import Digest
 from patchc.storage.keras_file import KerasFile, open_keras
 from patchc.storage.keras_write import Made, write_keras
@@ -54,54 +55,66 @@ def apply_file(
     force: bool = False,
     in_place: bool = False,
     digest: bool = True,
+) -> Report:
+    """Apply patches to a model file, see `apply_opened`.
+
+    Args:
+        digest: compute SHA-256 of input and output for the report.
+    """
+    with open_checked(model, sha256=digest) as base:
+        return apply_opened(base, patches, out, force=force, in_place=in_place)
+
+
+def apply_opened(
+    base: CheckedBase,
+    patches: Sequence[Patch],
+    out: Path,
+    *,
+    force: bool = False,
+    in_place: bool = False,
     progress: ProgressFactory = no_progress,
 ) -> Report:
-    """Apply patches to a model file.
+    """Apply patches to a model file that is open.
 
     The result appears under its name only when it is whole and checked.
 
     Args:
         force: replace an existing file.
         in_place: replace the input.
-        digest: compute SHA-256 of input and output for the report.
 
     Raises:
         PatchError: nothing was written.
     """
     _check_extension(out)
-    with open_keras(model) as source:
-        plan = _compile(source, patches)
-        place = publishing(
-            out,
-            force=force,
-            in_place_of=source.file.identity if in_place else None,
-            inputs=[source.file.identity],
-        )
-        with place as output, _base_digest(source, wanted=digest) as base_digest:
-            told = progress(2 * source.file.size)
-            with Background(_load_arrays):
-                made = write_keras(source, plan, output, told)
-            with (
-                Background(output.sync) as on_disk,
-                Digest(output, output.size, sha256=digest) as output_digest,
-            ):
-                checks = _read_back(source, plan, output, told, made)
-                if all(check.ok for check in checks):
-                    checks += _run(model, output.temporary, patches, plan)
-                report = Report(
-                    command="apply",
-                    plan=plan,
-                    base={"path": os.fspath(model), "sha256": base_digest.hex()},
-                    output={
-                        "path": os.fspath(out),
-                        "sha256": output_digest.hex(),
-                        "bytes": output.size,
-                    },
-                    checks=checks,
-                )
-                on_disk.result()
-            _check_base(source, base_digest)
-            _refuse_failures(report)
+    source = base.source
+    plan = _compile(source, patches)
+    place = publishing(
+        out,
+        force=force,
+        in_place_of=source.file.identity if in_place else None,
+        inputs=[source.file.identity],
+    )
+    with place as output:
+        told = progress(2 * source.file.size)
+        with Background(_load_arrays):
+            made = write_keras(source, plan, output, told)
+        with (
+            Background(output.sync) as on_disk,
+            Digest(output, output.size, sha256=base.digest.is_whole) as digest,
+        ):
+            checks = _read_back(source, plan, output, told, made)
+            if all(check.ok for check in checks):
+                checks += _run(base.path, output.temporary, patches, plan)
+            report = Report(
+                command="apply",
+                plan=plan,
+                base={"path": base.path, "sha256": base.digest.hex()},
+                output={"path": os.fspath(out), "sha256": digest.hex(), "bytes": output.size},
+                checks=checks,
+            )
+            on_disk.result()
+        base.check()
+        _refuse_failures(report)
     return report
 
 
@@ -119,25 +132,6 @@ def _check_extension(out: Path) -> None:
                 file=os.fspath(out),
                 help="give it a name that ends in .keras",
             )
-        )
-
-
-def _base_digest(source: KerasFile, *, wanted: bool) -> Digest:
-    """Checksums of the base; the CRC-32 of its weights is always held against the archive's."""
-    part = (source.weights.offset, source.weights.size)
-    return Digest(source.file, source.file.size, sha256=wanted, part=part)
-
-
-def _check_base(source: KerasFile, digest: Digest) -> None:
-    """Refuse a base that is damaged, or that another program has changed meanwhile."""
-    path = source.file.path
-    if not source.file.unchanged():
-        message = "the model file was changed by another program meanwhile"
-        raise PatchError(Diagnostic("PC408", message, file=path, help="apply the patch again"))
-    if digest.crc() != source.weights.crc:
-        message = f"`{source.weights.name}` is damaged: its CRC-32 is not what the archive records"
-        raise PatchError(
-            Diagnostic("PC403", message, file=path, help="get an undamaged copy of the file")
         )
 
 

@@ -6,12 +6,18 @@ reporter.  What is slow to import is imported by the command that needs it.
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from patchc.cli.app import app
 from patchc.cli.session import INTERRUPTED
 from patchc.storage.signals import Terminated, signals_as_exceptions
+
+if TYPE_CHECKING:
+    import typer
 
 COMMANDS = (
     "validate",
@@ -24,17 +30,26 @@ COMMANDS = (
 )
 """Modules with commands, in the order in which the help lists them."""
 
-for _name in COMMANDS:
-    import_module(f"{__name__}.{_name}")
+__all__ = ["COMMANDS", "main", "program"]
 
-__all__ = ["COMMANDS", "app", "main"]
+
+def program(arguments: Sequence[str] = ()) -> typer.Typer:
+    """The program with the command that its arguments begin with, else with all commands.
+
+    Typer spends a while on each command that it knows.
+    """
+    named = arguments[:1] if set(arguments[:1]) <= set(COMMANDS) else ()
+    for name in named or COMMANDS:
+        import_module(f"{__name__}.{name}")
+    return app
 
 
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
+    gc.disable()  # a command is over before a search for cycles would pay
     try:
         with signals_as_exceptions():
-            app(prog_name="patchc")
+            program(sys.argv[1:])(prog_name="patchc")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Terminated as signal:

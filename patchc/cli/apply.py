@@ -53,17 +53,17 @@ def apply(
     if out is None and not in_place:
         raise typer.BadParameter("name the output, or pass --in-place", param_hint="-o")
     with command("apply", form, color, quiet=quiet, modules=modules) as session:
-        loaded = load(patches, settings)
-        from patchc.pipeline import apply_file  # noqa: PLC0415 (`validate` needs no models)
+        from patchc.storage.checked import open_checked  # noqa: PLC0415 (`--help` needs no models)
 
-        with progress_bar(shown=session.is_watched) as bar:
-            report = apply_file(
-                model,
-                loaded,
-                model if out is None else out,
-                force=force,
-                in_place=in_place,
-                digest=not no_digest,
-                progress=bar,
+        with (
+            open_checked(model, sha256=not no_digest) as base,  # while the patches are read
+            progress_bar(shown=session.is_watched) as bar,
+        ):
+            loaded = load(patches, settings)
+            from patchc.pipeline import apply_opened  # noqa: PLC0415 (takes a while)
+
+            target = model if out is None else out
+            report = apply_opened(
+                base, loaded, target, force=force, in_place=in_place, progress=bar
             )
         session.result(lambda words: words.reported(report), report.diagnostics)

@@ -23,8 +23,7 @@ def trains(layer: Layer, root: Layer) -> bool:
         return False
     if layer.graph is not None:
         return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
-    holds = root.in_memory or freezable(layer)
-    return not holds or any(_leaf_flags(layer.config))
+    return any(_leaf_flags(layer.config)) or not (root.in_memory or freezable(layer))
 
 
 def is_shut(root: Layer) -> bool:

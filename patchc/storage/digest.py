@@ -46,6 +46,11 @@ class Digest:
         self._stopped = True
         self._crc.__exit__(kind, value, trace)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the SHA-256 of the file is computed."""
+        return self._sha256 is not None
+
     def _run(self) -> int:
         offset, length = self._part
         self._read(0, offset)

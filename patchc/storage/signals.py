@@ -28,14 +28,23 @@ class Terminated(BaseException):
 def signals_as_exceptions() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise `Terminated`, and SIGINT KeyboardInterrupt.
 
+    Only the first counts: whatever comes later would hit the cleaning up.
     Signals that the process was started to ignore stay ignored.  For the main
     thread, which alone may set handlers: elsewhere it raises ValueError.
     """
-    with _handlers(_raise):
+    ending = False
+
+    def end(signum: int, _frame: FrameType | None) -> None:
+        nonlocal ending
+        if not ending:
+            ending = True
+            _raise(signum)
+
+    with _handlers(end):
         yield
 
 
-def _raise(signum: int, _frame: FrameType | None) -> NoReturn:
+def _raise(signum: int) -> NoReturn:
     if signum == signal.SIGINT:
         raise KeyboardInterrupt
     raise Terminated(signum)

@@ -9,11 +9,13 @@ from threading import Thread
 from types import TracebackType
 from typing import Protocol, Self
 
+from patchc.storage.background import Background
 from patchc.storage.publish import OutputFile
 
 SLAB = 1 << 19
 """Bytes that are moved at once: what stays in a processor's cache between two steps."""
 _BUFFERS = 4
+_WORTH_A_THREAD = 16 * SLAB
 
 Progress = Callable[[int], None]
 """Told how many further bytes are done."""
@@ -118,20 +120,40 @@ def slabs(length: int) -> Iterator[tuple[int, int]]:
 
 
 class Comparison:
-    """Compares ranges of two files; keeps its buffers from one to the next."""
+    """Compares ranges of two files, large ones by halves at the same time."""
 
     def __init__(self, progress: Progress) -> None:
-        self._buffers = bytearray(SLAB), bytearray(SLAB)
+        self._lanes = [(bytearray(SLAB), bytearray(SLAB)) for _ in range(2)]
         self._progress = progress
 
     def same(self, first: Readable, offset: int, second: Readable, other: int, size: int) -> bool:
         """Whether `size` bytes at the two offsets are the same."""
+
+        def part(lane: int, start: int, end: int) -> bool:
+            buffers = self._lanes[lane]
+            return self._same(buffers, first, offset + start, second, other + start, end - start)
+
+        if size < _WORTH_A_THREAD:
+            return part(0, 0, size)
+        half = size // 2
+        with Background(lambda: part(1, half, size)) as rest:
+            return part(0, 0, half) & rest.result()
+
+    def _same(
+        self,
+        buffers: tuple[bytearray, bytearray],
+        first: Readable,
+        offset: int,
+        second: Readable,
+        other: int,
+        size: int,
+    ) -> bool:
         for start, length in slabs(size):
-            one, two = (memoryview(buffer)[:length] for buffer in self._buffers)
+            one, two = (memoryview(buffer)[:length] for buffer in buffers)
             first.read_into(one, offset + start)
             second.read_into(two, other + start)
             self._progress(length)
-            if not _equal(*self._buffers, length):
+            if not _equal(*buffers, length):
                 return False
         return True
 

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import patchc
-from patchc.cli import app
+from patchc.cli import program
 
 
 def run(*args: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(app, args, env={"NO_COLOR": "", **(env or {})})
+    return CliRunner().invoke(program(), args, env={"NO_COLOR": "", **(env or {})})
 
 
 # ------------------------------------------------------------------------- validate

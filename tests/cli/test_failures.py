@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from patchc.cli import app
+from patchc.cli import program
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def untouched(desk: Path) -> Iterator[Path]:
 
 
 def refused(*args: str, code: str) -> str:
-    result = CliRunner().invoke(app, args)
+    result = CliRunner().invoke(program(), args)
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.startswith(f"{code} ")
@@ -39,7 +39,9 @@ def test_a_truncated_file(untouched: Path) -> None:
     whole = Path("small.keras").read_bytes()
     for size in (0, 1, 100, len(whole) // 2, len(whole) - 1):
         Path("bad.keras").write_bytes(whole[:size])
-        result = CliRunner().invoke(app, ["apply", "bad.keras", "grow.yaml", "-o", "out.keras"])
+        result = CliRunner().invoke(
+            program(), ["apply", "bad.keras", "grow.yaml", "-o", "out.keras"]
+        )
         assert result.exit_code == 1
         assert "bad.keras" in result.stderr
         assert "help: " in result.stderr
@@ -102,7 +104,7 @@ def test_an_output_of_another_kind(untouched: Path) -> None:
 
 
 def test_a_patch_for_another_model(untouched: Path) -> None:
-    result = CliRunner().invoke(app, ["apply", "two.keras", "wrong.yaml", "-o", "out.keras"])
+    result = CliRunner().invoke(program(), ["apply", "two.keras", "wrong.yaml", "-o", "out.keras"])
     assert result.exit_code == 1
     assert "Found 2 errors." in result.stderr
 

@@ -48,8 +48,8 @@ def test_results_go_to_stdout_and_refusals_to_stderr(desk: Path) -> None:
 def test_nothing_heavy_is_imported(desk: Path, args: list[str]) -> None:
     code = (
         "import sys\n"
-        "from patchc.cli import app\n"
-        "try: app(sys.argv[1:])\n"
+        "from patchc.cli import program\n"
+        "try: program(sys.argv[1:])(sys.argv[1:])\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "print(*sys.modules)\n"
     )

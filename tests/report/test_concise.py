@@ -6,11 +6,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from patchc.cli import app
+from patchc.cli import program
 
 
 def run(*args: str) -> list[str]:
-    return CliRunner().invoke(app, [*args, "--format", "concise"]).output.splitlines()
+    return CliRunner().invoke(program(), [*args, "--format", "concise"]).output.splitlines()
 
 
 def test_a_plan_names_the_line_of_each_edit(desk: Path) -> None:

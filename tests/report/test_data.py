@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator
 from typer.testing import CliRunner
 
 import patchc
-from patchc.cli import app
+from patchc.cli import program
 from patchc.language.schema import read_schema
 from patchc.report.data import _text
 
@@ -22,7 +22,7 @@ def schema(name: str) -> Any:
 
 
 def run(*args: str) -> tuple[int, Any]:
-    result = CliRunner().invoke(app, [*args, "--format", "json"])
+    result = CliRunner().invoke(program(), [*args, "--format", "json"])
     assert result.stderr == ""
     return result.exit_code, json.loads(result.stdout)
 
@@ -141,5 +141,5 @@ def test_what_json_does_not_have_becomes_text() -> None:
 
 def test_json_is_ascii(desk: Path) -> None:
     Path("ü\u202e.yaml").write_text("x", encoding="utf-8")
-    result = CliRunner().invoke(app, ["validate", "ü\u202e.yaml", "--format", "json"])
+    result = CliRunner().invoke(program(), ["validate", "ü\u202e.yaml", "--format", "json"])
     assert result.stdout.isascii()
