@@ -149,13 +149,19 @@ def apply(
 
 
 def verify(
-    before: _Path, after: _Path, patch: Patch | Sequence[Patch], *, run: bool = False
+    before: _Path,
+    after: _Path,
+    patch: Patch | Sequence[Patch],
+    *,
+    run: bool | Mapping[str, Any] = False,
 ) -> Report:
     """Check, from the files alone, that `after` is what the patch makes of `before`.
 
     Args:
         run: run both models with Keras too, and compare their outputs as the
             patch's `verify` says, else the old entries of the pre-activation.
+            A mapping with the keys of `verify` goes before what the patch
+            says: `run={"outputs": "same", "probes": "inputs.npz"}`.
 
     Returns:
         A report; `.ok` says whether every check holds, `.checks` lists them.

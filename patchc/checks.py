@@ -27,11 +27,13 @@ class Check:
     Args:
         name: stable: `kept-weights-identical`, ...
         detail: what was counted, or what does not hold.
+        way_out: what to do where it does not hold.
     """
 
     name: str
     ok: bool
     detail: str
+    way_out: str = "apply the patch again to the base"
 
     def to_dict(self) -> dict[str, Any]:
         """The check as JSON."""
@@ -40,7 +42,7 @@ class Check:
     def diagnostic(self, path: str) -> Diagnostic:
         """What to say where it does not hold."""
         message = f"{self.name} does not hold: {self.detail}"
-        return Diagnostic("PC501", message, file=path, help="apply the patch again to the base")
+        return Diagnostic("PC501", message, file=path, help=self.way_out)
 
 
 def check_result(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -151,12 +152,30 @@ def _run(model: Path, temporary: str, patches: Sequence[Patch], plan: Plan) -> t
 
 def _runner() -> Any:
     try:
-        from patchc.storage import live_run  # noqa: PLC0415 (it imports Keras)
+        with _muted():
+            from patchc.storage import live_run  # noqa: PLC0415 (it imports Keras)
     except ImportError as error:
         message = f"running the models needs Keras, which cannot be imported: {error}"
         way_out = "`pip install 'patchc[tensorflow]'`, or leave `verify` out"
         raise PatchError(Diagnostic("PC310", message, help=way_out)) from None
     return live_run
+
+
+@contextmanager
+def _muted() -> Iterator[None]:
+    """Keep what TensorFlow's libraries write while they load from the user's terminal."""
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed by the caller, who wants none of it
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _refuse_failures(report: Report) -> None:
@@ -166,12 +185,17 @@ def _refuse_failures(report: Report) -> None:
 
 
 def verify_files(
-    before: Path, after: Path, patches: Sequence[Patch], *, run: bool = False
+    before: Path,
+    after: Path,
+    patches: Sequence[Patch],
+    *,
+    run: bool | Mapping[str, Any] = False,
 ) -> Report:
     """Check that a file is what patches make of another one.
 
     Args:
-        run: run both models with Keras too, and compare what they give.
+        run: run both models with Keras too, and compare what they give; a
+            mapping goes before what the patches say under `verify`.
 
     Raises:
         PatchError: a file is not understood, or a patch does not fit.
@@ -179,10 +203,8 @@ def verify_files(
     with open_keras(before) as source, open_keras(after) as result:
         plan = _compile(source, patches)
         checks = check_result(source, plan, result, no_progress(0))
-        if run:
-            wanted = [patch.verify for patch in patches if patch.verify is not None] or [{}]
-            runner = _runner()
-            checks += tuple(runner.run_check(before, after, each, plan) for each in wanted)
+        if run is not False:
+            checks += _compared(before, after, patches, plan, {} if run is True else run)
         size = {"bytes": result.file.size}
         return Report(
             command="verify",
@@ -191,3 +213,14 @@ def verify_files(
             output={"path": os.fspath(after), "sha256": None, **size},
             checks=checks,
         )
+
+
+def _compared(
+    before: Path, after: Path, patches: Sequence[Patch], plan: Plan, given: Mapping[str, Any]
+) -> tuple[Check, ...]:
+    """One check for each patch that says what has to hold, or one for all."""
+    runner = _runner()
+    wishes = [runner.wanted_by(patch) for patch in patches if patch.verify is not None] or [{}]
+    merged = [{**wish, **given} for wish in wishes]
+    distinct = [wish for place, wish in enumerate(merged) if wish not in merged[:place]]
+    return tuple(runner.run_check(before, after, wish, plan) for wish in distinct)

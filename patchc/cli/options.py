@@ -24,6 +24,13 @@ class Color(StrEnum):
     NEVER = "never"
 
 
+class Outputs(StrEnum):
+    """What has to hold of the outputs of two models."""
+
+    SAME = "same"
+    EXTENDS = "extends"
+
+
 class SchemaName(StrEnum):
     """The published schemas."""
 

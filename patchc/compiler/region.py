@@ -53,6 +53,15 @@ def head_of(output: Tensor) -> Layer:
 def way_to_head(output: Tensor) -> list[Layer]:
     """The layers from an output back to the one that makes its feature axis, that one last.
 
+    Raises:
+        RegionError: as `trail_to_head`.
+    """
+    return [tensor.layer for tensor in trail_to_head(output)]
+
+
+def trail_to_head(output: Tensor) -> list[Tensor]:
+    """The tensors from an output back to the one with which its feature axis begins.
+
     Walks back through whatever hands features on: activations, softmax,
     dropout, normalisation, pooling, reshapes, operations with constants.
 
@@ -60,10 +69,10 @@ def way_to_head(output: Tensor) -> list[Layer]:
         RegionError: at a fork, an input, or a class that patchc does not know.
     """
     tensor, context = resolve(output, ())
-    way: list[Layer] = []
+    trail: list[Tensor] = []
     while True:
         layer = tensor.layer
-        way.append(layer)
+        trail.append(tensor)
         if layer.is_input:
             raise RegionError(
                 f"nothing between input `{layer.path}` and this output makes its features",
@@ -71,7 +80,7 @@ def way_to_head(output: Tensor) -> list[Layer]:
             )
         feature = feature_of(layer)
         if feature is not None and not feature.startswith("input"):
-            return way
+            return trail
         tensor, context = _only_source(tensor, context)
 
 

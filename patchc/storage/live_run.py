@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,13 @@ import keras
 import numpy as np
 from keras.src.saving.serialization_lib import ObjectSharingScope
 
-from patchc.arrays.produce import old_entries
 from patchc.checks import Check
+from patchc.compiler.entries import way_back
+from patchc.compiler.movement import Change
 from patchc.compiler.plan import Plan
-from patchc.compiler.select import named_ends
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
+from patchc.model.axis import NEW, AxisMap
 from patchc.model.config import write_config
 from patchc.model.graph import Call, Layer, Tensor, flatten
 from patchc.storage.live import read_root, undrawn
@@ -44,20 +46,24 @@ def run_check(
         before, after: model files, or models in memory.
         wanted: what a patch says under `verify`; left-out keys have the
             format's defaults, and `outputs` is `extends`.
-        plan: how `after` was made: says where the old entries of a grown
-            output are.  Without it they are the first ones.
+        plan: how `after` was made: says where the old entries of an output
+            are.  Without it they are the first ones of its last axis.
 
     Raises:
         PatchError: PC308 where a model cannot be opened or run, PC401 where
             the probes cannot be read.
+        TypeError: `wanted` has a key that `verify` does not have.
     """
     options = {**_DEFAULTS, **(wanted or {})}
+    if unknown := sorted(options.keys() - _DEFAULTS.keys()):
+        raise TypeError(f"{unknown[0]!r} is none of {', '.join(_DEFAULTS)}")
     base, result = _opened(before), _opened(after)
     if options["outputs"] == "extends":
         base, result = _pre_activation(base), _pre_activation(result)
     given, expected = _run_base(base, options["probes"])
     found = _run(result, _for_result(result, given))
-    return _compare(options, expected, found, _places(plan), count=_count(given))
+    changes = None if plan is None else way_back(plan)
+    return _compare(options, expected, found, changes, count=_count(given))
 
 
 def run_patches(before: Source, after: Source, patches: Sequence[Patch], plan: Plan) -> list[Check]:
@@ -70,15 +76,21 @@ def run_patches(before: Source, after: Source, patches: Sequence[Patch], plan: P
     for patch in patches:
         if patch.verify is None:
             continue
-        check = run_check(before, after, patch.verify, plan)
+        check = run_check(before, after, wanted_by(patch), plan)
         checks.append(check)
         if not check.ok:
-            way_out = "weaken `verify` only if the change is meant"
-            message = f"{check.name} does not hold: {check.detail}"
-            failed.append(Diagnostic("PC501", message, patch.spans.get("verify"), way_out))
+            failed.append(replace(check.diagnostic(""), span=patch.spans.get("verify"), file=None))
     if failed:
         raise PatchError(*failed)
     return checks
+
+
+def wanted_by(patch: Patch) -> Mapping[str, Any]:
+    """What a patch says under `verify`; a file with probes is looked for beside the patch."""
+    wanted = dict(patch.verify or {})
+    if isinstance(wanted.get("probes"), str):
+        wanted["probes"] = os.path.join(os.path.dirname(patch.source.name), wanted["probes"])
+    return wanted
 
 
 # --------------------------------------------------------------------- opening
@@ -232,36 +244,12 @@ def _run(model: Any, values: Sequence[Array]) -> dict[str, Array]:
 
 # ------------------------------------------------------------------- comparing
 
-_Places = Sequence[tuple[list[int], list[int]] | None]
-"""For each output: where old entries of its last axis are now, and where they were."""
-
-
-def _places(plan: Plan | None) -> _Places:
-    if plan is None or plan.base.root.graph is None:
-        return []
-    return [_place(plan, tensor) for _, tensor in named_ends(plan.base.root.graph.outputs)]
-
-
-def _place(plan: Plan, tensor: Tensor) -> tuple[list[int], list[int]] | None:
-    """How the layer that makes an output was grown along its last axis."""
-    layer = tensor.layer
-    if layer.graph is not None:
-        return _place(plan, flatten(layer.graph.outputs)[tensor.index])
-    size = tensor.spec.shape[-1] if tensor.spec and tensor.spec.shape else None
-    for weight in layer.weights:
-        base = plan.base.weights.get(weight.value.base or "")
-        last = len(weight.shape) - 1
-        if base is not None and weight.shape and weight.shape[-1] == size:
-            return old_entries(weight.value.growths, last, base.shape[last])
-    read = tensor.call.tensors()
-    return _place(plan, read[0]) if not layer.weights and len(read) == 1 else None
-
 
 def _compare(
     options: Mapping[str, Any],
     expected: Mapping[str, Array],
     found: Mapping[str, Array],
-    places: _Places,
+    changes: Sequence[Change | None] | None,
     *,
     count: int,
 ) -> Check:
@@ -269,12 +257,12 @@ def _compare(
     name = "outputs-same" if same else "outputs-extend"
     if not expected.keys() <= found.keys() or (same and len(expected) != len(found)):
         detail = f"{len(expected)} outputs became {len(found)}"
-        return Check(name, ok=False, detail=detail)
+        return Check(name, ok=False, detail=detail, way_out=_WAY_OUT)
     worst, problems = 0.0, []
     numbers = {key: number for number, key in enumerate(found)}
     for key, before in expected.items():
-        place = places[numbers[key]] if numbers[key] < len(places) else None
-        pair = (before, found[key]) if same else _old_part(before, found[key], place)
+        change = _first_entries(before) if changes is None else changes[numbers[key]]
+        pair = (before, found[key]) if same else _old_part(before, found[key], change)
         if pair[0].shape != pair[1].shape:
             problems.append(f"output {key} has shape {pair[1].shape}, was {pair[0].shape}")
             continue
@@ -283,17 +271,29 @@ def _compare(
         problems += [] if ok else [f"output {key} differs by up to {difference:.3g}"]
     allowed = f"{options['atol']:g} + {options['rtol']:g} relative"
     measured = "; ".join(problems) or f"largest difference {worst:.3g}"
-    return Check(name, not problems, f"{measured} on {count} probes, allowed {allowed}")
+    detail = f"{measured} on {count} probes, allowed {allowed}"
+    return Check(name, not problems, detail, way_out=_WAY_OUT)
 
 
-def _old_part(
-    before: Array, after: Array, place: tuple[list[int], list[int]] | None
-) -> tuple[Array, Array]:
-    if place is not None:
-        new, old = place
-        if max(new, default=0) < after.shape[-1] and max(old, default=0) < before.shape[-1]:
-            return before[..., old], after[..., new]
-    return before, after[..., : before.shape[-1]]
+_WAY_OUT = "look at what the plan changes; weaken `verify` only if the change is meant"
+
+
+def _first_entries(before: Array) -> Change | None:
+    """New entries at the end of the last axis: what there is where no plan tells."""
+    axis = before.ndim - 1
+    return None if axis < 1 else (axis, AxisMap.identity(before.shape[axis]))
+
+
+def _old_part(before: Array, after: Array, change: Change | None) -> tuple[Array, Array]:
+    """The entries that both have."""
+    if change is None or change[0] >= after.ndim:
+        return before, after
+    axis, back = change
+    pairs = [(old, new) for old, new in enumerate(back.indices()) if new != NEW]
+    if back.size != before.shape[axis] or any(new >= after.shape[axis] for _, new in pairs):
+        return before, after
+    olds, news = ([pair[side] for pair in pairs] for side in (0, 1))
+    return before.take(olds, axis=axis), after.take(news, axis=axis)
 
 
 def _difference(before: Array, after: Array, options: Mapping[str, Any]) -> tuple[float, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,34 @@ def test_a_result_of_another_patch_fails(desk: Path) -> None:
     assert result.exit_code == 1
     assert "  FAILED  configuration-as-planned" in result.stdout
     assert " checks failed.\n" in result.stdout
+
+
+def test_verify_runs_both_models_on_request(desk: Path) -> None:
+    assert run("apply", "small.keras", "grow.yaml", "-o", "out.keras").exit_code == 0
+    names = ("verify", "small.keras", "out.keras", "grow.yaml")
+    result = run(*names, "--run", "--probes", "3")
+    assert result.exit_code == 0
+    assert " on 3 probes, allowed 1e-06 + 1e-05 relative\n" in result.stdout
+    assert result.stdout.endswith("\nVerified out.keras, all 7 checks hold.\n")
+    refused = run(*names, "--run", "--outputs", "same", "--format", "json")
+    assert refused.exit_code == 1
+    check = json.loads(refused.stdout)["checks"][-1]
+    assert (check["name"], check["ok"]) == ("outputs-same", False)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--atol", "1"], "pass --run"),
+        (["--run", "--probes", "p.txt"], "neither a number nor an .npz file"),
+        (["--run", "--probes", "0"], "neither a number nor an .npz file"),
+        (["--run", "--rtol", "-1"], "--rtol"),
+    ],
+)
+def test_what_verify_does_not_take(desk: Path, options: list[str], said: str) -> None:
+    result = run("verify", "small.keras", "small.keras", "grow.yaml", *options)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
 
 
 def test_without_digests_there_are_none(desk: Path) -> None:

@@ -63,6 +63,50 @@ def test_old_entries_are_found_where_the_plan_puts_them() -> None:
     assert not run_check(model, new, EXTENDS).ok
 
 
+@pytest.mark.parametrize(
+    "tail",
+    [
+        [layers.Flatten()],
+        [layers.Reshape((4, 2, 4))],
+        [layers.Permute((3, 1, 2)), layers.Activation("sigmoid")],
+        [layers.Reshape((-1, 4)), layers.Softmax()],
+        [layers.GlobalAveragePooling2D(), layers.RepeatVector(3)],
+        [layers.Permute((3, 1, 2)), layers.Reshape((2, 2, 8)), layers.Permute((3, 2, 1))],
+    ],
+    ids=["flatten", "reshape", "permute", "boxes", "pooling", "twice"],
+)
+def test_old_entries_are_followed_through_what_stands_behind_the_head(tail: list[Any]) -> None:
+    def made(units: int) -> Any:
+        head = layers.Conv2D(units, 1, name="head")
+        return stir(keras.Sequential([keras.Input((2, 4, 3)), head, *tail]))
+
+    model = made(4)
+    grown = "{select: head, expand: {by: 2, at: [1, 3]}}"
+    new, report = patchc.apply(model, patch(grown), report=True)
+    check = run_check(model, new, EXTENDS, report.plan)
+    assert check.ok, check.detail
+    new.get_layer("head").bias.assign_add(np.eye(6, dtype="float32")[2])  # entry 1 of the old ones
+    assert not run_check(model, new, EXTENDS, report.plan).ok
+    new.get_layer("head").bias.assign_sub(np.eye(6, dtype="float32")[2])
+    new.get_layer("head").bias.assign_add(np.eye(6, dtype="float32")[1])  # a new one
+    assert run_check(model, new, EXTENDS, report.plan).ok
+
+
+def test_what_is_left_of_a_head_is_compared() -> None:
+    model = classifier()
+    new, report = patchc.apply(model, patch("{select: head, shrink: {drop: [1]}}"), report=True)
+    assert run_check(model, new, EXTENDS, report.plan).ok
+    assert not run_check(model, new, EXTENDS).ok
+
+
+def test_a_head_that_was_replaced_extends_nothing() -> None:
+    model = classifier()
+    edit = "{select: head, replace: {Dense: {units: 6, activation: softmax}}}"
+    new, report = patchc.apply(model, patch(edit), report=True)
+    check = run_check(model, new, EXTENDS, report.plan)
+    assert "output 0 has shape (8, 6), was (8, 4)" in check.detail
+
+
 def test_a_changed_weight_is_seen() -> None:
     model = classifier()
     new = patchc.apply(model, patch("{select: d0, init: {bias: zeros}}"))
@@ -118,6 +162,18 @@ def test_verify_in_a_patch_withholds_the_file(tmp_path: Path) -> None:
     with pytest.raises(patchc.PatchError, match="outputs-same does not hold"):
         patchc.apply(tmp_path / "m.keras", broken, tmp_path / "broken.keras")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.keras", "out.keras"]
+
+
+def test_probes_lie_beside_their_patch(tmp_path: Path) -> None:
+    classifier().save(tmp_path / "m.keras")
+    np.savez(tmp_path / "probes.npz", x=features(5))
+    text = "patchc: 1\nid: p\nverify: {probes: probes.npz}\nedits: [{select: d0, freeze: true}]\n"
+    (tmp_path / "p.yaml").write_text(text)
+    held = patchc.load(tmp_path / "p.yaml")
+    report = patchc.apply(tmp_path / "m.keras", held, tmp_path / "out.keras")
+    assert "on 5 probes" in report.checks[-1].detail
+    with pytest.raises(TypeError, match="'probe' is none of outputs, atol, rtol, probes"):
+        patchc.verify(tmp_path / "m.keras", tmp_path / "out.keras", held, run={"probe": 1})
 
 
 def test_verify_runs_two_files_on_request(tmp_path: Path) -> None:
