@@ -6,6 +6,7 @@ shapes, and holds every weight against what its layer now needs.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from patchc.layers.infer import InferenceError, infer, storage_dtype, weight_spe
 from patchc.model.graph import Call, Graph, Layer, Shape, Tensor, Weight, flatten
 from patchc.model.order import CycleError, keras_order, reachable_calls
 from patchc.model.values import Value
+
+_FIRST_WITH_BARE_ENDS = (3, 6)
+"""Keras from here on reads `input_layers: [x, 0, 0]`; before, only `[[x, 0, 0]]`."""
 
 
 def settle(context: Context) -> None:
@@ -141,6 +145,9 @@ def _make_functional(context: Context, graph: Graph) -> None:
     """Turn a Sequential that is no longer a chain into a Functional of the same name."""
     owner = graph.owner
     graph.sequential = graph.implicit_input = False
+    if _wants_lists(context.document.keras_version):
+        ends = graph.inputs, graph.outputs
+        graph.inputs, graph.outputs = ([end] if isinstance(end, Tensor) else end for end in ends)
     context.log(
         "set",
         owner.path if owner.home else "",
@@ -152,6 +159,12 @@ def _make_functional(context: Context, graph: Graph) -> None:
     owner.module = "keras.src.models.functional"
     owner.config = {"name": owner.name, "layers": None, "input_layers": None, "output_layers": None}
     owner.extra.pop("build_config", None)
+
+
+def _wants_lists(keras_version: str) -> bool:
+    """Whether that Keras reads a Functional's single input or output from a list only."""
+    found = re.match(r"(\d+)\.(\d+)", keras_version)
+    return found is not None and (int(found[1]), int(found[2])) < _FIRST_WITH_BARE_ENDS
 
 
 # ---------------------------------------------------------------------- weights

@@ -46,6 +46,7 @@ class Document:
         fingerprint: size and CRC-32 of the stored weights.
         digest: SHA-256 of the whole file, where it was asked for.
         history: ids of the patches that made the model, oldest first.
+        keras_version: of the Keras that wrote it, "" where that is not known.
     """
 
     root: Layer
@@ -56,6 +57,7 @@ class Document:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     digest: str | None = None
     history: tuple[str, ...] = ()
+    keras_version: str = ""
 
 
 def structure_hash(root: Layer) -> str:

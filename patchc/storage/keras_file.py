@@ -67,6 +67,7 @@ class KerasFile:
             assets=tuple(name for name in names if name.startswith("assets/")),
             fingerprint={"weights_crc32": f"{self.weights.crc:08x}", "bytes": self.file.size},
             digest=digest,
+            keras_version=self.keras_version,
         )
 
     def read_weight(self, buffer: bytearray | memoryview, offset: int) -> None:
