@@ -15,7 +15,8 @@ from patchc.language.selector import load_selector
 from patchc.layers.freezing import trains
 from patchc.model.document import Document, structure_hash
 from patchc.model.graph import Layer, Shape, walk
-from patchc.storage.keras_file import KerasFile, open_keras
+from patchc.storage.keras_file import KerasFile
+from patchc.storage.open_model import open_model
 
 if TYPE_CHECKING:
     from patchc.language.patch import Selector
@@ -182,14 +183,14 @@ def inspect_file(model: Path, select: str | None = None) -> Inspection:
     """Look into a model file; reads its headers, not its weights.
 
     Args:
-        model: path of a `.keras` file.
+        model: path of a model file.
         select: a selector, YAML in one line.
 
     Raises:
         PatchError: the file or the selector is not understood.
     """
     selector = load_selector(select, "--select") if select is not None else None
-    with open_keras(model) as source:
+    with open_model(model) as source:
         document = source.document()
         facts = _model_facts(source, document)
     if select is None or selector is None:

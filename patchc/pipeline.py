@@ -17,10 +17,12 @@ from patchc.results import Report
 from patchc.storage.background import Background
 from patchc.storage.checked import CheckedBase, open_checked
 from patchc.storage.digest import Digest
-from patchc.storage.keras_file import KerasFile, open_keras
-from patchc.storage.keras_write import Made, write_keras
+from patchc.storage.keras_file import KerasFile
+from patchc.storage.keras_write import Made
+from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
+from patchc.storage.write_model import check_writable, output_format, write_model
 
 Path = str | os.PathLike[str]
 ProgressFactory = Callable[[int], Progress]
@@ -38,7 +40,7 @@ def plan_file(model: Path, patches: Sequence[Patch]) -> Plan:
     Raises:
         PatchError: the file is not understood, or a patch does not fit it.
     """
-    with open_keras(model) as source:
+    with open_model(model) as source:
         return _compile(source, patches)
 
 
@@ -86,9 +88,10 @@ def apply_opened(
     Raises:
         PatchError: nothing was written.
     """
-    _check_extension(out)
     source = base.source
+    target = output_format(source, out)
     plan = _compile(source, patches)
+    check_writable(source, plan, target, os.fspath(out))
     place = publishing(
         out,
         force=force,
@@ -98,7 +101,7 @@ def apply_opened(
     with place as output:
         told = progress(2 * source.file.size)
         with Background(_load_arrays):
-            made = write_keras(source, plan, output, told)
+            made = write_model(source, plan, target, output, told)
         with (
             Background(output.sync) as on_disk,
             Digest(output, output.size, sha256=base.digest.is_whole) as digest,
@@ -124,22 +127,10 @@ def _load_arrays() -> None:
     import_module("patchc.storage.values")
 
 
-def _check_extension(out: Path) -> None:
-    if not os.fspath(out).endswith(".keras"):
-        raise PatchError(
-            Diagnostic(
-                "PC406",
-                "the output is written as a .keras file",
-                file=os.fspath(out),
-                help="give it a name that ends in .keras",
-            )
-        )
-
-
 def _read_back(
     source: KerasFile, plan: Plan, output: OutputFile, progress: Progress, made: Made
 ) -> tuple[Check, ...]:
-    with open_keras(output.temporary) as result:
+    with open_model(output.temporary) as result:
         return check_result(source, plan, result, progress, made)
 
 
@@ -200,7 +191,7 @@ def verify_files(
     Raises:
         PatchError: a file is not understood, or a patch does not fit.
     """
-    with open_keras(before) as source, open_keras(after) as result:
+    with open_model(before) as source, open_model(after) as result:
         plan = _compile(source, patches)
         checks = check_result(source, plan, result, no_progress(0))
         if run is not False:

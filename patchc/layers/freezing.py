@@ -23,7 +23,7 @@ def trains(layer: Layer, root: Layer) -> bool:
         return False
     if layer.graph is not None:
         return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
-    return any(_leaf_flags(layer.config)) or not (root.in_memory or freezable(layer))
+    return any(leaf_flags(layer.config)) or not (root.in_memory or freezable(layer))
 
 
 def is_shut(root: Layer) -> bool:
@@ -60,13 +60,13 @@ def _set_inside(value: Any, *, trainable: bool) -> Any:
     return value
 
 
-def _leaf_flags(config: Mapping[str, Any]) -> Iterator[bool]:
+def leaf_flags(config: Mapping[str, Any]) -> Iterator[bool]:
     """The flags that count: those of the innermost layers."""
     inner = [layer for value in config.values() for layer in _layers_in(value)]
     if not inner:
         yield bool(config.get("trainable", True))
     for layer in inner:
-        yield from _leaf_flags(layer["config"])
+        yield from leaf_flags(layer["config"])
 
 
 def _all_layers(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

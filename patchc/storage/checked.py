@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.digest import Digest
-from patchc.storage.keras_file import KerasFile, open_keras
+from patchc.storage.keras_file import KerasFile
+from patchc.storage.open_model import open_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class CheckedBase:
             help_ = "apply the patch again"
             raise PatchError(Diagnostic("PC408", message, file=self.path, help=help_))
         weights = self.source.weights
-        if self.digest.crc() != weights.crc:
+        if weights is not None and self.digest.crc() != weights.crc:
             message = f"`{weights.name}` is damaged: its CRC-32 is not what the archive records"
             help_ = "get an undamaged copy of the file"
             raise PatchError(Diagnostic("PC403", message, file=self.path, help=help_))
@@ -51,9 +52,9 @@ def open_checked(model: str | os.PathLike[str], *, sha256: bool = True) -> Itera
         sha256: whether to compute the SHA-256 of the whole file too.
 
     Raises:
-        PatchError: as `open_keras`.
+        PatchError: as `open_model`.
     """
-    with open_keras(model) as source:
-        part = (source.weights.offset, source.weights.size)
+    with open_model(model) as source:
+        part = source.checked_part
         with Digest(source.file, source.file.size, sha256=sha256, part=part) as digest:
             yield CheckedBase(os.fspath(model), source, digest)

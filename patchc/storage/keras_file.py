@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchc.errors import Diagnostic, PatchError
-from patchc.model.config import ConfigError, check_order, read_config
 from patchc.model.document import Document
 from patchc.storage.archive import Archive, read_archive
 from patchc.storage.attach import attach_weights
 from patchc.storage.files import InputFile, open_regular
+from patchc.storage.formats import Format
 from patchc.storage.hdf5 import Group, Hdf5Error
 from patchc.storage.hdf5_reader import read_hdf5
 from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
+from patchc.storage.older import Older, root_of
+from patchc.storage.stream import Readable
+from patchc.storage.view import mark_unmatched
+from patchc.storage.window import Window
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -27,21 +31,30 @@ _MAX_JSON = 256 << 20
 
 @dataclass(slots=True)
 class KerasFile:
-    """An open `.keras` file whose headers have been read.
+    """An open model file whose headers have been read.
+
+    Whatever its format, it is seen as Keras 3 would have written it.
 
     Args:
-        config: the model's configuration.
-        tree: groups and datasets of the weights.
-        weights: the archive's member that holds them.
+        config: the model's configuration, as Keras 3 has it.
+        tree: groups and datasets of the weights, under Keras 3's addresses.
+        data: what the offsets in `tree` count from.
         keras_version: of the Keras that wrote the file, as it says.
+        format: what the file is.
+        archive, weights: the zip archive, and its member with the weights,
+            where there is one and its weights are not compressed.
+        older: what an older file looks like before it is seen this way.
     """
 
     file: InputFile
-    archive: Archive
     config: Any
     tree: Group
-    weights: Member
+    data: Readable
     keras_version: str
+    format: Format = Format.KERAS
+    archive: Archive | None = None
+    weights: Member | None = None
+    older: Older | None = None
 
     def document(self, digest: str | None = None) -> Document:
         """A fresh document: compiling edits it.
@@ -51,28 +64,30 @@ class KerasFile:
                 understood.
         """
         path = self.file.path
-        try:
-            root = read_config(self.config)
-            check_order(root)
-        except (ConfigError, KeyError, TypeError, IndexError, AttributeError) as error:
-            detail = str(error) if isinstance(error, ConfigError) else "has an unknown layout"
-            raise _refusal("PC404", path, f"its configuration {detail}") from None
+        root = root_of(self.config, path)
+        if self.older is not None:
+            self.older.prepare(root, path)
         attached = attach_weights(root, self.tree, path)
-        names = (member.name for member in self.archive.members)
+        if self.older is not None:
+            mark_unmatched(root, self.older.view)
+        members = self.archive.members if self.archive is not None else ()
+        names = (member.name for member in members)
+        crc = {} if self.weights is None else {"weights_crc32": f"{self.weights.crc:08x}"}
         return Document(
             root=root,
             path=path,
             weights=attached.weights,
             optimizer=attached.optimizer,
             assets=tuple(name for name in names if name.startswith("assets/")),
-            fingerprint={"weights_crc32": f"{self.weights.crc:08x}", "bytes": self.file.size},
+            fingerprint={**crc, "bytes": self.file.size},
             digest=digest,
             keras_version=self.keras_version,
         )
 
-    def read_weight(self, buffer: bytearray | memoryview, offset: int) -> None:
-        """Fill a buffer from an offset of the weights member."""
-        self.file.read_into(buffer, self.weights.offset + offset)
+    @property
+    def checked_part(self) -> tuple[int, int]:
+        """Offset and size of the part of the file whose CRC-32 is recorded; (0, 0) for none."""
+        return (0, 0) if self.weights is None else (self.weights.offset, self.weights.size)
 
 
 @contextmanager
@@ -83,18 +98,24 @@ def open_keras(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
         PatchError: PC401 to PC405, saying what the file is and what to do.
     """
     with open_regular(path) as file:
-        archive = read_archive(file)
-        config = _read_json(archive, CONFIG)
-        metadata = _read_json(archive, METADATA)
-        weights = _weights_member(archive)
-        yield KerasFile(
-            file=file,
-            archive=archive,
-            config=config,
-            tree=_read_tree(file, weights),
-            weights=weights,
-            keras_version=str(metadata.get("keras_version", "")) if metadata else "",
-        )
+        yield keras_archive(file)
+
+
+def keras_archive(file: InputFile) -> KerasFile:
+    """The `.keras` archive in an open file; raises as `open_keras`."""
+    archive = read_archive(file)
+    config = _read_json(archive, CONFIG)
+    metadata = _read_json(archive, METADATA)
+    weights = _weights_member(archive)
+    return KerasFile(
+        file=file,
+        archive=archive,
+        config=config,
+        tree=_read_tree(file, weights),
+        data=Window(file, weights.offset),
+        weights=weights,
+        keras_version=str(metadata.get("keras_version", "")) if metadata else "",
+    )
 
 
 def _refusal(code: str, path: str, message: str, way_out: str | None = None) -> PatchError:

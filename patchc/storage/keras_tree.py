@@ -14,6 +14,8 @@ _NAME = "name"
 
 def keeps_weights(source: KerasFile, plan: Plan) -> bool:
     """Whether the weights of the result are those of the base, in the same places."""
+    if source.weights is None or source.older is not None:
+        return False
     carried = all(
         entry.fate == "kept" and entry.address == entry.value.base
         for entry in (*plan.ledger.entries, *plan.optimizer.entries)

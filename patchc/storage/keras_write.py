@@ -15,11 +15,21 @@ from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.storage.attach import find
 from patchc.storage.hdf5 import Dataset
 from patchc.storage.hdf5_writer import layout
-from patchc.storage.keras_file import CONFIG, WEIGHTS, KerasFile
+from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import keeps_weights, result_tree
-from patchc.storage.members import STREAMED, Member, central_directory, local_header, rewritten
+from patchc.storage.members import (
+    STREAMED,
+    Member,
+    central_directory,
+    local_header,
+    new_member,
+    rewritten,
+)
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress, Sink
+
+# What is written loads in every Keras 3; a date would make each result another file.
+_METADATA = json.dumps({"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}).encode()
 
 Made = dict[str, bytes]
 """Address of a changed weight -> fingerprint of the values that were made for it."""
@@ -35,19 +45,24 @@ def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Pro
         output: an empty file.
         progress: told how many bytes have been written.
     """
+    made: Made = {}
     with Sink(output, progress) as sink:
-        if plan.is_empty:
-            sink.copy(source.file, 0, source.file.size)
-            return {}
-        made: Made = {}
         members = _members(source, plan)
         written = [_write_member(source, plan, sink, named, made) for named in members]
         sink.write(central_directory(written))
     return made
 
 
+def copy_file(source: KerasFile, output: OutputFile, progress: Progress) -> None:
+    """Write the base once more, byte by byte."""
+    with Sink(output, progress) as sink:
+        sink.copy(source.file, 0, source.file.size)
+
+
 def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
     """Members of the result with the name that each has there, in the base's order."""
+    if source.archive is None:
+        return [(name, new_member(name, 0)) for name in (METADATA, CONFIG, WEIGHTS)]
     new_names = {old: new for new, old in plan.assets.items()}
     return [
         (new_names.get(member.name, member.name), member)
@@ -60,7 +75,10 @@ def _write_member(
     source: KerasFile, plan: Plan, sink: Sink, named: tuple[str, Member], made: Made
 ) -> Member:
     name, member = named
-    if member.name == CONFIG and plan.config != source.config:
+    older = source.older is not None
+    if member.name == METADATA and older:
+        return _write_bytes(sink, member, _METADATA)
+    if member.name == CONFIG and (older or plan.config != source.config):
         return _write_bytes(sink, member, json.dumps(plan.config).encode())
     if member.name == WEIGHTS and not keeps_weights(source, plan):
         return _write_weights(source, plan, sink, member, made)
@@ -97,16 +115,15 @@ def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, ma
     entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
     for address, offset in place.offsets.items():
         sink.pad_to(new.offset + offset)
-        _write_weight(source, plan, sink, entries[address], made)
+        write_weight(source, plan, sink, entries[address], made)
     sink.pad_to(new.offset + place.size)
     new = replace(new, crc=sink.crc())
     sink.output.write_at(header_at, local_header(new))
     return new
 
 
-def _write_weight(
-    source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry, made: Made
-) -> None:
+def write_weight(source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry, made: Made) -> None:
+    """Append the values of one weight of the result: copied, or made."""
     if entry.value.base is None or entry.value.growths:
         # NumPy is imported only where values change, see `patchc.pipeline`
         from patchc.storage.values import fingerprint, made_values, raw_bytes  # noqa: PLC0415
@@ -117,4 +134,4 @@ def _write_weight(
         return
     stored = find(source.tree, entry.value.base)
     assert isinstance(stored, Dataset)
-    sink.copy(source.file, source.weights.offset + (stored.offset or 0), stored.nbytes)
+    sink.copy(source.data, stored.offset or 0, stored.nbytes)

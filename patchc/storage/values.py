@@ -49,7 +49,7 @@ def stored_values(source: KerasFile, address: str) -> Array:
     dtype = np.dtype(np.uint16) if stored.dtype_name == "bfloat16" else np.dtype(stored.dtype_name)
     values = np.empty(stored.shape, dtype)
     if stored.nbytes:
-        source.file.read_into(raw_bytes(values), source.weights.offset + (stored.offset or 0))
+        source.data.read_into(raw_bytes(values), stored.offset or 0)
     return values
 
 

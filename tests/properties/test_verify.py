@@ -27,7 +27,8 @@ Region = tuple[int, int]
 
 def _regions(path: Path) -> list[Region]:
     with open_keras(path) as file:
-        found = [(file.weights.offset + (d.offset or 0), d.nbytes) for _, d in datasets(file.tree)]
+        start = file.checked_part[0]
+        found = [(start + (d.offset or 0), d.nbytes) for _, d in datasets(file.tree)]
     return [(start, size) for start, size in found if size]
 
 

@@ -1,0 +1,250 @@
+"""Older files: repaired configuration and recorded weights, seen as Keras 3 has them."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+from patchc.compiler.optimizer import stored_optimizer, trainable_weights
+from patchc.errors import Diagnostic, PatchError
+from patchc.layers.infer import InferenceError
+from patchc.layers.optimizers import layout, own_start
+from patchc.legacy.repair import LegacyError, Repaired, repair_model
+from patchc.model.config import ConfigError, check_order, read_config, write_config
+from patchc.model.graph import Layer, walk
+from patchc.model.order import keras_order
+from patchc.storage.attach import attach_weights
+from patchc.storage.hdf5 import Dataset, Group, dataset
+from patchc.storage.old_optimizer import OldState, OldTrained, StateError, read_state
+from patchc.storage.recorded import OPTIMIZER_WEIGHTS, Recorded
+from patchc.storage.stream import Readable
+from patchc.storage.view import (
+    Place,
+    View,
+    assume_shapes,
+    group_at,
+    settle_shapes,
+    view_of,
+)
+from patchc.storage.window import Joined, Memory
+
+_CODES = {"float32": "f", "float64": "d", "float16": "e", "int64": "q"}
+
+
+@dataclass(slots=True)
+class Older:
+    """An older file as it stands, and how it is seen.
+
+    Args:
+        raw: its configuration, unrepaired.
+        repaired: the same for Keras 3, with what was done.
+        view: where its weights stand under Keras 3's addresses.
+        recorded: layers and weights by recorded name, in an HDF5 file.
+        root_group: the HDF5 file's root group.
+        assumed: whether opaque layers are taken to hand on their input's shape.
+        state: where it keeps its optimizer's variables; None where it has
+            none, or they cannot be told apart.
+        lost_state: why not, then.
+    """
+
+    raw: Any
+    repaired: Repaired
+    view: View
+    recorded: Recorded | None = None
+    root_group: Group = field(default_factory=Group)
+    assumed: bool = False
+    state: OldState | None = None
+    lost_state: str = ""
+
+    def prepare(self, root: Layer, path: str) -> None:
+        """Give a model that was read from the repaired configuration the shapes it has here."""
+        settle_shapes(root, path)
+        if self.assumed:
+            assume_shapes(root)
+
+
+def root_of(config: Any, path: str) -> Layer:
+    """The model of a configuration, its layers in the order in which Keras 3 will have them.
+
+    Raises:
+        PatchError: PC404 where the configuration is not understood.
+    """
+    try:
+        root = read_config(config)
+        check_order(root)
+    except (ConfigError, KeyError, TypeError, IndexError, AttributeError) as error:
+        detail = str(error) if isinstance(error, ConfigError) else "has an unknown layout"
+        message = f"its configuration {detail}"
+        help_text = "save the model again with the Keras that wrote it"
+        raise PatchError(Diagnostic("PC404", message, file=path, help=help_text)) from None
+    return root
+
+
+def repaired_config(config: Any, training: Any, keras_version: str, path: str) -> Repaired:
+    """The configuration of an older file as Keras 3 has it.
+
+    Raises:
+        PatchError: PC404 where it is no model's configuration.
+    """
+    try:
+        return repair_model(config, training, keras_version)
+    except LegacyError as error:
+        help_text = "save the model again with the Keras that wrote it"
+        message = f"its configuration {error}"
+        raise PatchError(Diagnostic("PC404", message, file=path, help=help_text)) from None
+
+
+def in_keras_order(root: Layer) -> None:
+    """List the layers of a model, and of all inside it, in the order of `model.layers`."""
+    for model in [root, *walk(root)]:
+        if model.graph is not None and not model.graph.sequential:
+            ordered = keras_order(model.graph)
+            kept = set(ordered)
+            model.graph.layers = [*ordered, *(x for x in model.graph.layers if x not in kept)]
+
+
+@dataclass(slots=True)
+class Seen:
+    """What an older file comes to.
+
+    Args:
+        config: as Keras 3 has it.
+        tree: the weights under Keras 3's addresses.
+        data: what their offsets count from.
+    """
+
+    config: Any
+    tree: Group
+    data: Readable
+    older: Older
+
+
+def see_recorded(recorded: Recorded, group: Group, data: Readable, size: int, path: str) -> Seen:
+    """See an HDF5 model of Keras 1, Keras 2 or tf.keras, or Keras 3's older format.
+
+    Args:
+        recorded: what it records.
+        group: its root group.
+        data: its bytes.
+        size: number of them.
+    """
+    repaired = repaired_config(recorded.config, recorded.training, recorded.keras_version, path)
+    root = root_of(repaired.config, path)
+    in_keras_order(root)
+    settle_shapes(root, path)
+    config = write_config(root)
+    view = view_of(root, recorded, path)
+    assumed = _assume(config, recorded, view, path)
+    if assumed is not None:
+        root, view = assumed
+    older = Older(recorded.config, repaired, view, recorded, group, assumed=assumed is not None)
+    extra = _Behind(size)
+    if recorded.optimizer:
+        _see_optimizer(older, root, recorded, extra, data, path)
+    return Seen(config, view.tree, Joined([(data, size), (Memory(extra.bytes), 1 << 62)]), older)
+
+
+def _assume(config: Any, recorded: Recorded, view: View, path: str) -> tuple[Layer, View] | None:
+    """The model with assumed shapes behind opaque layers; None where weights speak against it."""
+    root = root_of(config, path)
+    settle_shapes(root, path)
+    try:
+        if not assume_shapes(root):
+            return None
+    except InferenceError:
+        return None
+    seen = view_of(root, recorded, path)
+    return None if set(seen.unmatched) - set(view.unmatched) else (root, seen)
+
+
+class _Behind:
+    """Values that the older file does not hold, placed behind its end."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self.bytes = b""
+
+    def put(self, kind: Dataset, raw: bytes) -> Dataset:
+        """Keep the values of a dataset; returns it with its offset."""
+        placed = Dataset(kind.shape, kind.datatype, self._size + len(self.bytes), {})
+        self.bytes += raw
+        return placed
+
+
+def _see_optimizer(
+    older: Older, root: Layer, recorded: Recorded, extra: _Behind, data: Readable, path: str
+) -> None:
+    attached = attach_weights(root, older.view.tree, path)
+    optimizer = stored_optimizer(root, attached.optimizer)
+    trained = old_trained(root, older.view, recorded)
+    try:
+        version = recorded.keras_version
+        state = read_state(recorded.optimizer, trained, optimizer, version)
+    except StateError as error:
+        older.lost_state = str(error)
+        return
+    older.state = state
+    weights = trainable_weights(root)
+    variables = layout(optimizer, [w.trained for w in weights]) or []
+    for number, variable in enumerate(variables):
+        address = f"optimizer/vars/{number}"
+        if variable.weight is not None:
+            base = str(weights[variable.weight].value.base)
+            name = state.slots[variable.name, base]
+            older.view.put(address, recorded.optimizer[name], Place(OPTIMIZER_WEIGHTS, name))
+        elif variable.name == "iteration":
+            _put_iteration(older, address, state, recorded, extra, data)
+        elif state.learning_rate is not None:
+            name = state.learning_rate
+            older.view.put(address, recorded.optimizer[name], Place(OPTIMIZER_WEIGHTS, name))
+        else:
+            rate = own_start(optimizer, "learning_rate").arguments["value"]
+            _put_number(older.view, address, extra, "float32", float(rate))
+    group_at(older.view.tree, ["optimizer", "vars"])
+
+
+def _put_iteration(
+    older: Older,
+    address: str,
+    state: OldState,
+    recorded: Recorded,
+    extra: _Behind,
+    data: Readable,
+) -> None:
+    """The step counter: a whole number in Keras 3, a float32 in Keras 1 and 2."""
+    if state.iteration is None:
+        _put_number(older.view, address, extra, "int64", 0)
+        return
+    stored = recorded.optimizer[state.iteration]
+    place = Place(OPTIMIZER_WEIGHTS, state.iteration)
+    if stored.dtype_name.startswith(("int", "uint")):
+        older.view.put(address, stored, place)
+        return
+    _put_number(older.view, address, extra, "int64", int(_number(stored, data)))
+    older.view.places[address] = place
+
+
+def _number(stored: Dataset, data: Readable) -> float:
+    buffer = bytearray(stored.nbytes)
+    data.read_into(buffer, stored.offset or 0)
+    return float(struct.unpack(f"<{_CODES[stored.dtype_name]}", buffer)[0])
+
+
+def _put_number(view: View, address: str, extra: _Behind, dtype: str, value: float) -> None:
+    raw = struct.pack(f"<{_CODES[dtype]}", value)
+    *parents, name = address.split("/")
+    group_at(view.tree, parents).members[name] = extra.put(dataset((), dtype), raw)
+
+
+def old_trained(root: Layer, view: View, recorded: Recorded) -> list[OldTrained]:
+    """The trainable weights in the order in which the file records them."""
+    addresses = {place: address for address, place in view.places.items()}
+    trained = {str(w.value.base): w.shape for w in trainable_weights(root)}
+    found = []
+    for layer, weights in recorded.layers.items():
+        for name in weights:
+            address = addresses.get(Place(layer, name))
+            if address in trained:
+                found.append(OldTrained(address, name, trained[address]))
+    return found

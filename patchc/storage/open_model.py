@@ -1,0 +1,63 @@
+"""Opening a model file of any format, told by its content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from patchc.errors import Diagnostic, PatchError
+from patchc.storage.files import InputFile, open_regular
+from patchc.storage.formats import check_zip_is_keras, container_of, hdf5_format
+from patchc.storage.hdf5 import Group, Hdf5Error
+from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.keras_file import KerasFile, keras_archive
+from patchc.storage.older import see_recorded
+from patchc.storage.recorded import read_recorded
+from patchc.storage.stream import Readable
+
+
+@contextmanager
+def open_model(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
+    """Open a model file and read its headers, no weights.
+
+    Raises:
+        PatchError: PC401 to PC405, saying what the file is and what to do.
+    """
+    with open_regular(path) as file:
+        kind = container_of(file)
+        if kind == "zip":
+            check_zip_is_keras(file)
+            yield keras_archive(file)
+        else:
+            yield _hdf5(file)
+
+
+def _hdf5(file: InputFile) -> KerasFile:
+    tree, data, size = _hdf5_tree(file)
+    format_ = hdf5_format(tree)
+    if format_ is None:
+        message = "this is an HDF5 file, but not of Keras: it holds no layers"
+        help_text = "name a file that `model.save(...)` or `model.save_weights(...)` wrote"
+        raise PatchError(Diagnostic("PC402", message, file=file.path, help=help_text))
+    recorded = read_recorded(tree, file.path)
+    seen = see_recorded(recorded, tree, data, size, file.path)
+    return KerasFile(
+        file=file,
+        config=seen.config,
+        tree=seen.tree,
+        data=seen.data,
+        keras_version=recorded.keras_version,
+        format=format_,
+        older=seen.older,
+    )
+
+
+def _hdf5_tree(file: InputFile) -> tuple[Group, Readable, int]:
+    try:
+        return read_hdf5(file.read_at, file.size), file, file.size
+    except Hdf5Error as error:
+        help_text = "save the model again with Keras, or get an undamaged copy of the file"
+        raise PatchError(
+            Diagnostic("PC403", f"the file {error}", file=file.path, help=help_text)
+        ) from None

@@ -1,0 +1,85 @@
+"""Writing the result of a plan in the format that is asked for."""
+
+from __future__ import annotations
+
+import os
+
+from patchc.compiler.plan import Plan
+from patchc.errors import Diagnostic, PatchError
+from patchc.storage.formats import Format
+from patchc.storage.keras_file import KerasFile
+from patchc.storage.keras_write import Made, copy_file, write_keras
+from patchc.storage.publish import OutputFile
+from patchc.storage.stream import Progress
+
+_KERAS = ".keras"
+
+
+def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
+    """The format of an output: `.keras` where its name says so, else that of the base.
+
+    Raises:
+        PatchError: PC406 where the name says neither.
+    """
+    name = os.fspath(out)
+    if name.endswith(_KERAS):
+        return Format.KERAS
+    if source.format is not Format.KERAS and _extension(name) == _extension(source.file.path):
+        return source.format
+    own = "" if source.format is Format.KERAS else f" or {_extension(source.file.path)}"
+    message = "the name of the output does not tell its format"
+    help_text = f"give it a name that ends in {_KERAS}{own}"
+    raise PatchError(Diagnostic("PC406", message, file=name, help=help_text))
+
+
+def _extension(name: str) -> str:
+    base = os.path.basename(name)
+    return next(
+        (end for end in (".weights.h5", ".weights.json") if base.endswith(end)),
+        os.path.splitext(base)[1],
+    )
+
+
+def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> None:
+    """Refuse, before anything is written, what the format of the output cannot hold.
+
+    Raises:
+        PatchError: PC405 or PC406, with what cannot be written and the way out.
+    """
+    if target is Format.KERAS and source.older is not None:
+        _check_told_apart(source)
+
+
+def _check_told_apart(source: KerasFile) -> None:
+    """A `.keras` file stores weights by what they are: all of them must be known."""
+    assert source.older is not None
+    found = [
+        Diagnostic(
+            "PC405",
+            f"the weights of `{layer}` cannot be told apart: {reason}",
+            file=source.file.path,
+            help="write the result in the format of the input, or take the layer out by a patch",
+        )
+        for layer, reason in source.older.view.unmatched.items()
+    ]
+    if found:
+        raise PatchError(*found)
+
+
+def write_model(
+    source: KerasFile, plan: Plan, target: Format, output: OutputFile, progress: Progress
+) -> Made:
+    """Write the result of a plan; where nothing changes, the same bytes once more.
+
+    Returns fingerprints of the weights that were made or changed.
+
+    Args:
+        source: the base that the plan was compiled against.
+        target: the format to write.
+        output: an empty file.
+        progress: told how many bytes have been written.
+    """
+    if plan.is_empty and target is source.format:
+        copy_file(source, output, progress)
+        return {}
+    return write_keras(source, plan, output, progress)
