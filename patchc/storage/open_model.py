@@ -59,5 +59,5 @@ def _hdf5_tree(file: InputFile) -> tuple[Group, Readable, int]:
     except Hdf5Error as error:
         help_text = "save the model again with Keras, or get an undamaged copy of the file"
         raise PatchError(
-            Diagnostic("PC403", f"the file {error}", file=file.path, help=help_text)
+            Diagnostic("PC403", f"the HDF5 file {error}", file=file.path, help=help_text)
         ) from None

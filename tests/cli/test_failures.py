@@ -50,7 +50,6 @@ def test_a_truncated_file(untouched: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "word"),
     [
-        (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 1\n", "git lfs pull"),
         (b"\x80\x04\x95" + bytes(100), "pickle"),
         (b"<!doctype html><html>", "web page"),
@@ -60,6 +59,11 @@ def test_a_truncated_file(untouched: Path) -> None:
 def test_a_wrong_file_under_the_right_name(untouched: Path, data: bytes, word: str) -> None:
     Path("bad.keras").write_bytes(data)
     assert word in apply("bad.keras", "PC402")
+
+
+def test_a_damaged_hdf5_file(untouched: Path) -> None:
+    Path("bad.keras").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    assert "HDF5" in apply("bad.keras", "PC403")
 
 
 @pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
