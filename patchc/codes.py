@@ -150,6 +150,11 @@ _TEXT = {
         The patch is meaningful, but this version of patchc cannot do it for this layer or model.
         The message names the way around, where there is one.
         Example: an edit inside a model that is shared in two places.""",
+    "PC311 no patch leads from one model to the other": """
+        `patchc diff --as-patch` looks for edits that turn the first model into the second, and
+        keeps only what the compiler confirms. Here it found none, or there is nothing that a patch
+        could do. The message names what is left: write those edits by hand, or build it anew.
+        Example: a model that gained a nested model, which no verb makes.""",
     "PC401 the file cannot be read": """
         It is not there, is no file, or may not be read. Look at the path and the permissions. Only
         local files are read.

@@ -25,6 +25,7 @@ COMMANDS = (
     "plan",
     "apply",
     "verify",
+    "diff",
     "explain",
     "schema",
 )

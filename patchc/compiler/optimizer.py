@@ -168,6 +168,28 @@ def _groups(training: Training) -> Iterator[tuple[str, Training]]:
         yield "inner_optimizer/", Training(inner, training.weights)
 
 
+def named_variables(
+    stored: Sequence[StoredWeight], training: Training
+) -> dict[str, tuple[str, str | None]]:
+    """What each stored variable is: address -> its name, and path of its weight if it has one.
+
+    Variables of an optimizer that patchc does not know are called by their
+    number.
+    """
+    found: dict[str, tuple[str, str | None]] = {
+        variable.address: (variable.address.removeprefix(_ROOT), None) for variable in stored
+    }
+    for prefix, part in _groups(training):
+        held = [v for v in stored if v.address.rpartition("/")[0] == f"{_ROOT}{prefix}vars"]
+        variables = layout(part.optimizer, part.trained)
+        if variables is None or not _fits(held, variables, part.weights):
+            continue
+        for place, variable in zip(held, variables, strict=True):
+            of = None if variable.weight is None else part.weights[variable.weight].path
+            found[place.address] = (f"{prefix}{variable.name}", of)
+    return found
+
+
 def _reason(config: Mapping[str, Any], variables: object) -> str:
     name = config.get("class_name", "the optimizer")
     if variables is None:

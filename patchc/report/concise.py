@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from patchc.report.diff_text import summary as difference_summary
+from patchc.report.diff_text import weight_cells, what_text
 from patchc.report.model_text import shapes_text
 from patchc.report.plan_text import edits_of, name_of, tally
 from patchc.report.result_text import summary
@@ -14,6 +16,7 @@ from patchc.report.source import brief
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
@@ -47,6 +50,10 @@ class Concise:
         """A line for each warning and each check that failed, and one that sums up."""
         return "\n".join([*map(brief, report.diagnostics), summary(report)])
 
+    def differed(self, found: Difference) -> str:
+        """A line for each layer and each weight that differ, and one that sums up."""
+        return "\n".join([*_differences(found), difference_summary(found)])
+
     def explained(self, codes: Mapping[str, Code]) -> str:
         """A line for each code."""
         return "\n".join(f"{name}: {code.title}" for name, code in codes.items())
@@ -62,3 +69,12 @@ def _changes(plan: Plan) -> Iterator[str]:
             told = [item.symbol, name_of(item), item.kind, item.what, item.reason]
             text = " ".join(safe(part) for part in told if part)
             yield f"{safe(label.file)}:{label.line}: {text}"
+
+
+def _differences(found: Difference) -> Iterator[str]:
+    for layer in found.layers:
+        told = [layer.change, safe(layer.class_name), what_text(layer)]
+        yield f"{safe(layer.path)}: {' '.join(part for part in told if part)}"
+        for weight in layer.weights:
+            _, shapes, moved = weight_cells(weight, layer.path)
+            yield f"{safe(weight.path)}: {moved} {shapes}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
@@ -46,6 +47,10 @@ class Data:
     def reported(self, report: Report) -> str:
         """The report."""
         return _text(report.to_dict())
+
+    def differed(self, found: Difference) -> str:
+        """The difference."""
+        return _text(found.to_dict())
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """Codes with title and explanation."""

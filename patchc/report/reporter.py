@@ -10,6 +10,7 @@ from patchc.report.paint import Paint
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
@@ -33,6 +34,9 @@ class Reporter(Protocol):
 
     def reported(self, report: Report) -> str:
         """What was done, or checked."""
+
+    def differed(self, found: Difference) -> str:
+        """How two models differ."""
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """What diagnostic codes mean."""

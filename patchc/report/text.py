@@ -13,6 +13,7 @@ from patchc.report.words import counted, table
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
@@ -54,6 +55,12 @@ class Text:
         from patchc.report.result_text import report_text  # noqa: PLC0415 (as above)
 
         return report_text(report, self._paint)
+
+    def differed(self, found: Difference) -> str:
+        """Both models, the layers that differ, and totals."""
+        from patchc.report.diff_text import difference_text  # noqa: PLC0415 (as above)
+
+        return difference_text(found, self._paint)
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """One code in full, or a list of several."""
