@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from patchc.cli.app import app, help_text
-from patchc.cli.common import command, load, settings_of
+from patchc.cli.common import command, opened, settings_of
 from patchc.cli.options import (
     Color,
     ColorOption,
@@ -53,13 +53,10 @@ def apply(
     if out is None and not in_place:
         raise typer.BadParameter("name the output, or pass --in-place", param_hint="-o")
     with command("apply", form, color, quiet=quiet, modules=modules) as session:
-        from patchc.storage.checked import open_checked  # noqa: PLC0415 (`--help` needs no models)
-
         with (
-            open_checked(model, sha256=not no_digest) as base,  # while the patches are read
+            opened(model, patches, settings, sha256=not no_digest) as (base, loaded),
             progress_bar(shown=session.is_watched) as bar,
         ):
-            loaded = load(patches, settings)
             from patchc.pipeline import apply_opened  # noqa: PLC0415 (takes a while)
 
             target = model if out is None else out

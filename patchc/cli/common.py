@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -14,6 +14,7 @@ from patchc.errors import Diagnostic, PatchError
 
 if TYPE_CHECKING:
     from patchc.language.patch import Patch
+    from patchc.storage.checked import CheckedBase
 
 
 @contextmanager
@@ -63,3 +64,33 @@ def load(paths: Sequence[str], settings: dict[str, str]) -> tuple[Patch, ...]:
     from patchc.language.several import load_all  # noqa: PLC0415 (`explain` needs no YAML)
 
     return load_all(paths, settings)
+
+
+@contextmanager
+def opened(
+    model: str, paths: Sequence[str], settings: dict[str, str], *, sha256: bool
+) -> Iterator[tuple[CheckedBase, tuple[Patch, ...]]]:
+    """A base, whose checksums are computed while the patches are read, and the patches.
+
+    Args:
+        sha256: whether the SHA-256 of the base is wanted.
+
+    Raises:
+        PatchError: everything that is wrong with model or patches.
+    """
+    from patchc.storage.checked import open_checked  # noqa: PLC0415 (`validate` needs no models)
+
+    with ExitStack() as stack:
+        try:
+            base = stack.enter_context(open_checked(model, sha256=sha256))
+        except PatchError as error:
+            raise PatchError(*_problems(paths, settings), *error.diagnostics) from None
+        yield base, load(paths, settings)
+
+
+def _problems(paths: Sequence[str], settings: dict[str, str]) -> tuple[Diagnostic, ...]:
+    try:
+        load(paths, settings)
+    except PatchError as error:
+        return error.diagnostics
+    return ()

@@ -49,4 +49,8 @@ def validate(
         warnings = [warning for patch in loaded for warning in patch.warnings]
         if model is not None:
             warnings = list(patchc.plan(model, loaded).warnings)
+        elif any(hasattr(edit.verb, "chain") for patch in loaded for edit in patch.edits):
+            from patchc.compiler.new_layers import check_new_layers  # noqa: PLC0415 (takes a while)
+
+            check_new_layers(loaded)
         session.result(lambda out: out.validated(loaded, warnings), warnings)

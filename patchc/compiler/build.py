@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NoReturn
 
 from patchc.compiler.context import Context
 from patchc.compiler.region import Block
 from patchc.compiler.select import Selecting
 from patchc.language.patch import CopyOf, Element, LayerSpec, Residual
 from patchc.layers.arguments import check_config
-from patchc.layers.opaque import OPAQUE
-from patchc.layers.registry import canonical_class_name, near_classes, rule_by_name
+from patchc.layers.registry import rule_by_name
 from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, map_tensors
 
 
@@ -65,13 +63,8 @@ def new_layer(
         leaving: layers that give way, whose names are free.
     """
     rule = rule_by_name(spec.class_name)
-    if rule is None or rule.class_name == "InputLayer":
-        _refuse_class(context, spec)
+    assert rule is not None, "told by `new_layer_problems` before any edit is compiled"
     checked = check_config(rule, spec.config)
-    for problem in checked.problems:
-        span = spec.spans.get(problem.key or "", spec.span)
-        context.problem("PC303", problem.message, span, problem.help or _SEE_KERAS)
-    context.raise_problems()
     name = checked.config.get("name")
     if name is None:
         name = context.automatic_name(rule.class_name)
@@ -79,36 +72,6 @@ def new_layer(
         context.check_name(name, spec.spans.get("name", spec.span), leaving=leaving)
     config = {"name": name, **{k: v for k, v in checked.config.items() if k != "name"}}
     return place(graph, Layer(name, rule.class_name, "keras.layers", None, config))
-
-
-_SEE_KERAS = "write the keys and values that the Keras constructor takes"
-
-
-def _refuse_class(context: Context, spec: LayerSpec) -> NoReturn:
-    name = canonical_class_name(spec.class_name)
-    if name in OPAQUE or name == "InputLayer":
-        reason = OPAQUE.get(name, "inputs are not inserted")
-        context.refuse(
-            "PC308",
-            f"a new {name} cannot be built: {reason}",
-            span=spec.span,
-            help="use a layer that `patchc` has a rule for",
-        )
-    if ">" in name:
-        context.refuse(
-            "PC310",
-            f"new layers of custom classes, such as {name}, cannot be built yet",
-            span=spec.span,
-            help="insert a built-in layer of Keras",
-        )
-    near = near_classes(name)
-    hint = " or ".join(f"`{n}`" for n in near)
-    context.refuse(
-        "PC303",
-        f"Keras has no layer class `{name}`",
-        span=spec.span,
-        help=f"did you mean {hint}?" if near else "see keras.io/api/layers",
-    )
 
 
 def place(graph: Graph, layer: Layer) -> Layer:

@@ -8,6 +8,7 @@ from typing import Any
 from patchc.compiler.context import Context
 from patchc.compiler.expectations import check_expectations
 from patchc.compiler.ledger import ledger_of, parameter_counts
+from patchc.compiler.new_layers import new_layer_problems
 from patchc.compiler.optimizer import (
     Training,
     optimizer_change,
@@ -156,13 +157,14 @@ def _run(context: Context, patches: Sequence[Patch]) -> None:
     """Compile edit after edit.
 
     After an edit that fails, later ones are still checked for what they
-    select, so that one run finds as much as it can.
+    select and for their new layers, so that one run finds as much as it can.
     """
     found: list[Diagnostic] = []
     for patch in patches:
         context.patch = patch
         for edit in patch.edits:
             context.edit = edit
+            found += new_layer_problems(edit)
             try:
                 if not found:
                     if edit.index == 0:

@@ -9,6 +9,7 @@ RuleError with a clause that can follow the argument's name.
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -184,6 +185,14 @@ def accepted(rule: Rule) -> dict[str, Argument]:
     return {**rule.arguments, **{k: COMMON[k] for k in rule.common if k not in rule.arguments}}
 
 
+def _told(error: RuleError, value: object) -> str:
+    """What a value must be, and what was found where a short look tells."""
+    scalar = value is None or isinstance(value, (bool, int, float, str))
+    if not scalar or " not " in str(error):
+        return str(error)
+    return f"{error}, not `{json.dumps(value)}`"
+
+
 def check_config(rule: Rule, config: Mapping[str, Any], *, partial: bool = False) -> Checked:
     """Check a configuration as a patch gives it against a class's constructor.
 
@@ -205,7 +214,7 @@ def check_config(rule: Rule, config: Mapping[str, Any], *, partial: bool = False
         try:
             result[key] = known[key].kind(value)
         except RuleError as error:
-            problems.append(Problem(key, f"`{key}` of {rule.class_name} {error}"))
+            problems.append(Problem(key, f"`{key}` of {rule.class_name} {_told(error, value)}"))
     if not partial:
         missing = [k for k, a in known.items() if a.default is REQUIRED and k not in config]
         problems += [Problem(None, f"{rule.class_name} needs `{key}`") for key in missing]

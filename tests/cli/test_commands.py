@@ -285,3 +285,29 @@ def test_wrong_usage_is_told_apart(args: list[str]) -> None:
     result = run(*args)
     assert result.exit_code == 2
     assert "Usage: " in result.output
+
+
+def test_validate_checks_new_layers_without_a_model(desk: Path) -> None:
+    wrong = [
+        "{Dens: {units: 5}}",
+        "{Dense: {units: -1}}",
+        "{residual: [{Dense: {unit: 3}}, {Dropout: {rate: 2}}]}",
+    ]
+    edits = "".join(f"  - {{select: d{n}, insert_after: {x}}}\n" for n, x in enumerate(wrong))
+    Path("layers.yaml").write_text(f"patchc: 1\nid: layers\nedits:\n{edits}")
+    found = run("validate", "layers.yaml", "--format", "concise")
+    assert found.exit_code == 1
+    assert [line.split(": ", 1)[1] for line in found.stderr.splitlines()] == [
+        "PC303 Keras has no layer class `Dens`",
+        "PC303 `units` of Dense must be a positive integer, not `-1`",
+        "PC303 Dense needs `units`",
+        "PC303 Dense has no argument `unit`",
+        "PC303 `rate` of Dropout must be a number from 0 to 1, not `2`",
+    ]
+
+
+def test_apply_tells_what_is_wrong_with_model_and_patch_at_once(desk: Path) -> None:
+    found = run("apply", "absent.keras", "invalid.yaml", "-o", "out.keras", "--format", "concise")
+    assert found.exit_code == 1
+    codes = [line.split(": ")[1].split()[0] for line in found.stderr.splitlines()]
+    assert set(codes) == {"PC101", "PC104", "PC401"}

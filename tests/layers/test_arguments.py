@@ -99,7 +99,7 @@ def test_all_problems_are_found() -> None:
     assert [problem.key for problem in checked.problems] == ["unit", "use_bias", "zzz", None]
     unknown, wrong, _, missing = checked.problems
     assert unknown.help == "did you mean `units`?"
-    assert wrong.message == "`use_bias` of Dense must be true or false"
+    assert wrong.message == "`use_bias` of Dense must be true or false, not `1`"
     assert missing.message == "Dense needs `units`"
     assert checked.config == {}
 
