@@ -1,23 +1,16 @@
-"""Movement: layers that move entries about, and change none.
-
-How an axis map goes through them follows from the order of the entries alone.
-"""
+"""Movement: changes go through layers and operations that move entries about."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from patchc.layers.base import Config
-from patchc.model.axis import AxisMap
+from patchc.layers.along import Window
+from patchc.layers.movement import Edits, Movement
+from patchc.layers.routes import Change, Route, StuckError
+from patchc.model.axis import NEW, AxisMap
 
-Change = tuple[int, AxisMap]
-"""An axis, and how it changes."""
-
-
-class MovementError(ValueError):
-    """A change that cannot pass; the message is a clause that follows the layer's name."""
+__all__ = ["Change", "Moved", "StuckError", "backward", "forward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,155 +18,148 @@ class Moved:
     """What changes with a change.
 
     Args:
-        inputs: changes of inputs by their number.
-        output: change of the output.
-        config: configuration keys that change.
+        inputs, outputs: changes by number.
+        edits: what the layer has to be told anew.
     """
 
     inputs: Mapping[int, Change]
-    output: Change
-    config: Mapping[str, object]
+    outputs: Mapping[int, Change]
+    edits: Edits
 
 
-def moves(class_name: str) -> bool:
-    """Whether a layer class only moves entries about."""
-    return class_name in {"Flatten", "Reshape", "Permute", "RepeatVector", "Concatenate"}
-
-
-def move(
-    class_name: str,
-    config: Config,
-    shapes: Sequence[tuple[int | None, ...]],
-    output: tuple[int | None, ...],
-    inputs: Mapping[int, Change],
-    result: Change | None,
-) -> Moved:
-    """Work out all changes around a call from those that are known.
-
-    Args:
-        shapes: of its inputs, before.
-        output: of its output, before.
-        inputs: known changes of inputs.
-        result: known change of the output.
+def forward(movement: Movement, inputs: Mapping[int, Change]) -> Moved:
+    """All that follows from changes of inputs.
 
     Raises:
-        MovementError: where the change mixes with other entries.
+        StuckError: where a change cannot pass.
     """
-    if class_name == "Concatenate":
-        return _concatenate(config, shapes, inputs, result)
-    shape = shapes[0]
-    if class_name == "Permute":
-        return _permute(config, shape, inputs, result)
-    if class_name == "RepeatVector":
-        known = inputs.get(0) or result
-        assert known is not None
-        return Moved({0: (1, known[1])}, (2, known[1]), {})
-    if class_name == "Flatten" and config.get("data_format") == "channels_first" and len(shape) > 2:
-        raise MovementError("flattens channels first, which is not followed")
-    return _regroup(class_name, config, shape, output, inputs.get(0), result)
+    found: dict[int, Change] = dict(inputs)
+    outputs: dict[int, Change] = {}
+    for number, route in enumerate(movement.routes):
+        change = _through(route, found)
+        if change is not None:
+            outputs[number] = change
+    return Moved(found, outputs, movement.edit(found, outputs))
 
 
-def _permute(
-    config: Config,
-    shape: tuple[int | None, ...],
-    inputs: Mapping[int, Change],
-    result: Change | None,
-) -> Moved:
-    order = [0, *config["dims"]]
-    if result is None:
-        axis, change = inputs[0]
-        return Moved({}, (order.index(axis), change), {})
-    return Moved({0: (order[result[0]], result[1])}, result, {})
+def _through(route: Route, inputs: dict[int, Change]) -> Change | None:
+    """The change of one output; inputs that are joined to it change with it."""
+    ends = [
+        strand.forward(inputs[strand.source]) if strand.source in inputs else None
+        for strand in route.strands
+    ]
+    if len(ends) == 1:
+        return ends[0]
+    known = [end for end in ends if end is not None]
+    if not known:
+        return None
+    if all(axis == route.axis for axis, _ in known):
+        return route.axis, _joined(route, ends)
+    if len(set(known)) > 1:
+        raise StuckError("joins tensors that would change in several ways")
+    for strand, end in zip(route.strands, ends, strict=True):
+        needed = strand.backward(known[0]) if end is None else None
+        if needed is None or strand.source is None:
+            continue
+        if inputs.setdefault(strand.source, needed) != needed:
+            raise StuckError("joins tensors that would change in several ways")
+    return known[0]
 
 
-# ------------------------------------------------------------------- Concatenate
-
-
-def _concatenate(
-    config: Config,
-    shapes: Sequence[tuple[int | None, ...]],
-    inputs: Mapping[int, Change],
-    result: Change | None,
-) -> Moved:
-    joined = config.get("axis", -1) % len(shapes[0])
-    axes = {axis for axis, _ in inputs.values()} | ({result[0]} if result else set())
-    if axes != {joined}:
-        axis, change = next(iter(inputs.values()), None) or result or (0, AxisMap(()))
-        same = dict.fromkeys(range(len(shapes)), (axis, change))
-        return Moved(same, (axis, change), {})
-    sizes = [shape[joined] for shape in shapes]
-    if None in sizes:
-        raise MovementError("joins inputs of unknown size")
-    starts = [sum(s or 0 for s in sizes[:i]) for i in range(len(sizes))]
-    if result is not None:
-        parts = [
-            result[1].between(start, start + (size or 0))
-            for start, size in zip(starts, sizes, strict=True)
-        ]
-        changed = {
-            i: (joined, part)
-            for i, (part, size) in enumerate(zip(parts, sizes, strict=True))
-            if not part.is_identity(size or 0)
-        }
-        return Moved(changed, result, {})
-    total: list[int] = []
-    for i, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        change = inputs[i][1] if i in inputs else AxisMap.identity(size or 0)
-        total += [index if index < 0 else start + index for index in change.indices()]
-    return Moved({}, (joined, AxisMap.of(total)), {})
-
-
-# ---------------------------------------------------------------- Flatten, Reshape
-
-
-def _regroup(
-    class_name: str,
-    config: Config,
-    shape: tuple[int | None, ...],
-    output: tuple[int | None, ...],
-    given: Change | None,
-    result: Change | None,
-) -> Moved:
-    """Row by row, both sides are one flat axis."""
-    before, after = shape[1:], output[1:]
-    if result is None:
-        assert given is not None
-        change = _regrouped(after, _flattened(before, given))
-        return Moved({}, change, _target(class_name, config, change))
-    flat = _flattened(after, result)
-    return Moved({0: _regrouped(before, flat)}, result, _target(class_name, config, result))
-
-
-def _sizes(shape: Sequence[int | None]) -> list[int]:
-    known = [size for size in shape if size is not None]
-    if len(known) != len(shape):
-        raise MovementError("regroups axes of unknown size")
+def _sizes(route: Route) -> list[int]:
+    sizes = [strand.shapes()[-1][route.axis] for strand in route.strands]
+    known = [size for size in sizes if size is not None]
+    if len(known) != len(sizes):
+        raise StuckError("joins inputs of unknown size")
     return known
 
 
-def _flattened(shape: Sequence[int | None], change: Change) -> AxisMap:
-    sizes = _sizes(shape)
-    axis, axis_map = change[0] - 1, change[1]
-    outer, inner = math.prod(sizes[:axis]), math.prod(sizes[axis + 1 :])
-    return axis_map.spread(outer, sizes[axis], inner)
+def _joined(route: Route, ends: list[Change | None]) -> AxisMap:
+    """The maps of all parts side by side."""
+    total: list[int] = []
+    start = 0
+    for end, size in zip(ends, _sizes(route), strict=True):
+        part = AxisMap.identity(size) if end is None else end[1]
+        total += [index if index == NEW else start + index for index in part.indices()]
+        start += size
+    return AxisMap.of(total)
 
 
-def _regrouped(shape: Sequence[int | None], flat: AxisMap) -> Change:
-    """The axis of a shape, the last first, whose change this is of the flat axis."""
-    sizes = _sizes(shape)
-    for axis in reversed(range(len(sizes))):
-        outer, inner = math.prod(sizes[:axis]), math.prod(sizes[axis + 1 :])
-        found = flat.gathered(outer, sizes[axis], inner)
-        if found is not None:
-            return axis + 1, found
-    raise MovementError("regroups the axis so that no axis of its result could follow alone")
+def backward(movement: Movement, outputs: Mapping[int, Change]) -> Moved:
+    """All that has to change where outputs do.
+
+    Raises:
+        StuckError: where no change of the inputs makes that of the outputs.
+    """
+    inputs: dict[int, Change] = {}
+    for number, change in outputs.items():
+        for source, needed in _needed(movement.routes[number], change).items():
+            known = inputs.get(source)
+            inputs[source] = needed if known is None else _both(known, needed)
+    found = dict(outputs)
+    for number, route in enumerate(movement.routes):
+        if number not in outputs and not _apart(route, inputs):
+            follows = _through(route, inputs)
+            if follows is not None:
+                found[number] = follows
+    return Moved(inputs, found, movement.edit(inputs, found))
 
 
-def _target(class_name: str, config: Config, change: Change) -> Mapping[str, object]:
-    if class_name != "Reshape":
-        return {}
-    target = list(config["target_shape"])
-    axis = change[0] - 1
-    if target[axis] != -1:
-        target[axis] = change[1].size
-    return {"target_shape": target}
+def _needed(route: Route, change: Change) -> dict[int, Change]:
+    """The changes of inputs that make one of the output."""
+    axis, axis_map = change
+    found: dict[int, Change] = {}
+    start = 0
+    along = len(route.strands) > 1 and axis == route.axis
+    sizes = _sizes(route) if along else [0] * len(route.strands)
+    for strand, size in zip(route.strands, sizes, strict=True):
+        part = axis_map.between(start, start + size) if along else axis_map
+        start += size
+        if along and part.is_identity(size):
+            continue
+        needed = strand.backward((axis, part))
+        if needed is None:
+            continue
+        if strand.source is None:
+            raise StuckError("joins a constant, which would have to change")
+        if found.setdefault(strand.source, needed) != needed:
+            raise StuckError("joins a tensor with itself, which would change in two ways")
+    return found
+
+
+def _both(one: Change, other: Change) -> Change:
+    """Two changes of one axis at once: new entries of both, entries that both keep."""
+    if one == other:
+        return one
+    if one[0] != other[0]:
+        raise StuckError("would have to change two axes of a tensor at once")
+    (first, end), (second, ending) = (_gaps(change[1]) for change in (one, other))
+    indices: list[int] = []
+    for old in sorted({*first, *second}):
+        indices += [NEW] * (first.get(old, 0) + second.get(old, 0))
+        if old in first and old in second:
+            indices.append(old)
+    return one[0], AxisMap.of(indices + [NEW] * (end + ending))
+
+
+def _gaps(change: AxisMap) -> tuple[dict[int, int], int]:
+    """Kept entry -> number of new ones in front of it; and the number of those at the end."""
+    found: dict[int, int] = {}
+    waiting = 0
+    for old in change.indices():
+        if old == NEW:
+            waiting += 1
+            continue
+        if found and old < max(found):
+            raise StuckError("takes parts of an axis whose order would change")
+        found[old] = waiting
+        waiting = 0
+    return found, waiting
+
+
+def _apart(route: Route, inputs: Mapping[int, Change]) -> bool:
+    """Whether an output takes another part of the axis that changes than those that need it."""
+    strand = route.strands[0]
+    step = strand.steps[0] if strand.steps else None
+    change = inputs.get(strand.source) if strand.source is not None else None
+    return isinstance(step, Window) and change is not None and change[0] == step.axis

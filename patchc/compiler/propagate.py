@@ -10,15 +10,15 @@ nothing new changes, or refuses where patchc does not know what would.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from patchc.compiler.context import Context, graphs_below
-from patchc.compiler.movement import Change, MovementError, move, moves
+from patchc.compiler.crossing import Crossing, mover_of
+from patchc.compiler.movement import Change
 from patchc.layers.base import CallSpec, Rule, RuleError, Shape, complete
 from patchc.layers.infer import InferenceError, call_spec, rule_of
-from patchc.layers.operations import operation_rule
 from patchc.layers.ports import Port, aliases_of, base_of, derived, inverted, ports_of
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Call, Layer, Tensor, flatten
@@ -40,7 +40,7 @@ class Dimension:
 
 
 @dataclass(slots=True)
-class Spread:
+class Spread(Crossing):
     """The layers and tensors that change together.
 
     Args:
@@ -50,6 +50,9 @@ class Spread:
         tail: the layers between the source and those outputs.
         dimensions: by layer and label, in the order in which they were met.
         configs: further configuration keys that change, by layer.
+        arguments: arguments of calls that change, by name or position.
+        blocks: after a refusal, the numbers of equal blocks of the axis at
+            whose ends new entries could pass.
     """
 
     context: Context
@@ -59,6 +62,8 @@ class Spread:
     tail: frozenset[Layer]
     dimensions: dict[Layer, dict[str, Dimension]] = field(default_factory=dict)
     configs: dict[Layer, dict[str, Any]] = field(default_factory=dict)
+    arguments: dict[Call, dict[Any, Any]] = field(default_factory=dict)
+    blocks: tuple[int, ...] = ()
     _changes: dict[Tensor, Change] = field(default_factory=dict)
     _readers: dict[Tensor, list[Call]] = field(default_factory=dict)
     _joins: dict[Call, set[int]] = field(default_factory=dict)
@@ -80,6 +85,7 @@ class Spread:
             for state in (
                 self.dimensions,
                 self.configs,
+                self.arguments,
                 self._changes,
                 self._forwarded,
                 self._pending,
@@ -152,7 +158,7 @@ class Spread:
             self._refuse(layer, "is shared between two models")
         elif layer.is_operation:
             self._operation(call)
-        elif moves(layer.class_name) and rule_of(layer) is not None:
+        elif mover_of(layer) is not None:
             self._late[call] = None
         else:
             self._layer(call)
@@ -182,17 +188,6 @@ class Spread:
         shape = list(layer.config["batch_shape"])
         shape[axis] = change.size
         self.configs.setdefault(layer, {})["batch_shape"] = shape
-
-    def _operation(self, call: Call) -> None:
-        layer = call.layer
-        rule = operation_rule(layer.class_name, layer.module)
-        if rule is None or not rule.elementwise:
-            self._refuse(layer, f"is the operation {layer.class_name}, which is not followed")
-        if self.preserve and rule.may_fail(len(call.tensors())):
-            self._refuse(layer, f"({layer.class_name}) may make no number of a new entry")
-        if any(isinstance(arg, dict) for arg in [*call.args, *call.kwargs.values()]):
-            self._refuse(layer, "has a constant that may run over the axis")
-        self._broadcast(call)
 
     def _layer(self, call: Call) -> None:
         layer = call.layer
@@ -255,6 +250,7 @@ class Spread:
     def _check_axes(self, call: Call, ports: list[Port]) -> None:
         """Refuse a change along an axis that the layer has no name for."""
         labelled = {(self._tensor(call, port), port.axis) for port in ports}
+        labelled |= self._carry(call)
         outputs = [Tensor(call, index) for index in range(len(call.outputs or [None]))]
         for tensor in [*call.tensors(), *outputs]:
             if tensor in self._changes and (tensor, self._changes[tensor][0]) not in labelled:
@@ -303,8 +299,8 @@ class Spread:
             each = dimension.size // groups
             self._refuse(
                 layer,
-                f"has {groups} groups of {each}, and the change is not the same in each of"
-                " them (`at` can say where new entries go)",
+                f"has {groups} groups of {each}, and the change is not the same in each of them",
+                [groups],
             )
         knows = any(base_of(axis) == label for axis in parts)
         feature = rule.feature_of(config, self._spec(layer.calls[0]))
@@ -323,53 +319,6 @@ class Spread:
             name = call.layer.class_name
             self._refuse(call.layer, f"({name}) lets its entries depend on one another")
 
-    # ---------------------------------------------------------------------- movement
-
-    def _next_move(self) -> Call:
-        """The movement whose inputs have all been met as far as earlier rounds tell."""
-        for call in self._late:
-            if self._joins.get(call, set()) <= self._known_inputs(call).keys():
-                break
-        else:
-            call = next(iter(self._late))
-        del self._late[call]
-        return call
-
-    def _move(self, call: Call) -> bool:
-        """Let a change through a layer that moves entries; False to begin again."""
-        layer = call.layer
-        rule = rule_of(layer)
-        assert rule is not None
-        known = self._known_inputs(call)
-        joins = self._joins.setdefault(call, set())
-        if call in self._forwarded and not known.keys() <= joins:
-            joins.update(known)
-            return False
-        output = Tensor(call)
-        result = None if call in self._forwarded else self._changes.get(output)
-        if result is None:
-            joins.update(known)
-            self._forwarded.add(call)
-        shapes = [self._shape(tensor) for tensor in call.tensors()]
-        config = complete(rule, layer.config)
-        try:
-            moved = move(layer.class_name, config, shapes, self._shape(output), known, result)
-        except MovementError as error:
-            self._refuse(layer, str(error))
-        for index, change in moved.inputs.items():
-            self._change(call.tensors()[index], *change, layer)
-        self._change(output, *moved.output, layer)
-        if moved.config:
-            self.configs[layer] = dict(moved.config)
-        return True
-
-    def _known_inputs(self, call: Call) -> dict[int, Change]:
-        return {
-            index: self._changes[tensor]
-            for index, tensor in enumerate(call.tensors())
-            if tensor in self._changes
-        }
-
     # ------------------------------------------------------------------------ refusal
 
     def _spec(self, call: Call) -> CallSpec:
@@ -378,12 +327,18 @@ class Spread:
         except (InferenceError, RuleError) as error:
             self._refuse(call.layer, str(error))
 
-    def _refuse(self, layer: Layer, reason: str) -> NoReturn:
+    def _refuse(self, layer: Layer, reason: str, blocks: Sequence[int] = ()) -> NoReturn:
+        self.blocks = tuple(blocks)
+        way_out = (
+            f"change it by a multiple of {blocks[0]}, or say with `at` where new entries go"
+            if blocks
+            else f"change a layer whose features end before `{layer.name}`,"
+            " or replace the layers between as a `block`"
+        )
         self.context.refuse(
             "PC306",
             f"`{self.source.path}` cannot change: its axis reaches `{layer.path}`, which {reason}",
-            help=f"change a layer whose features end before `{layer.name}`,"
-            " or replace the layers between as a `block`",
+            help=way_out,
         )
 
 

@@ -12,11 +12,13 @@ from typing import Any
 
 from patchc.compiler.build import follow_input_shape
 from patchc.compiler.context import Context
+from patchc.compiler.crossing import mover_of, with_arguments
 from patchc.compiler.fill import DEFAULT
 from patchc.compiler.propagate import Dimension, Spread
 from patchc.compiler.region import Block, RegionError, way_to_head
 from patchc.compiler.select import Match
 from patchc.compiler.settle import seed_text, settle
+from patchc.errors import PatchError
 from patchc.layers.base import Rule, complete
 from patchc.layers.infer import rule_of
 from patchc.layers.ports import aliases_of, base_of, derived, reading_axes
@@ -97,6 +99,7 @@ def resize(
     *,
     preserve: bool,
     fills: Mapping[Weight, Strategy],
+    placed: bool = True,
 ) -> None:
     """Change one dimension of a layer, and everything that must follow it.
 
@@ -106,13 +109,13 @@ def resize(
         size: before.
         preserve: what reads new entries starts at zero.
         fills: how new entries of the layer's own weights are made.
+        placed: new entries go where `change` says, and nowhere else; otherwise
+            they may go to the ends of equal blocks, where the graph asks for it.
 
     Raises:
         PatchError: PC306 where the graph cannot follow.
     """
-    heads, tail = outputs_made_by(context, layer)
-    spread = Spread(context, layer, preserve, heads, tail)
-    spread.run(dimension, change, size)
+    spread = _spread(context, layer, dimension, change, size, preserve=preserve, placed=placed)
     for member, dimensions in spread.dimensions.items():
         for label, found in dimensions.items():
             context.resized.add((member, label))
@@ -125,7 +128,64 @@ def resize(
             follow_input_shape(member, config["batch_shape"])
         else:
             context.log("resize", member.path, before, config, f"follows `{layer.path}`")
+    _tell_calls(context, layer, spread)
     settle(context)
+
+
+def _tell_calls(context: Context, layer: Layer, spread: Spread) -> None:
+    """Write the arguments of operations that change."""
+    for call, told in spread.arguments.items():
+        mover = mover_of(call.layer)
+        with_arguments(call, told, mover.parameters if mover is not None else ())
+        names = [str(name) for name in told]
+        reason = f"follows `{layer.path}`"
+        context.log("resize", call.layer.path, {"arguments": names}, {"arguments": names}, reason)
+
+
+def _spread(
+    context: Context,
+    layer: Layer,
+    dimension: str,
+    change: AxisMap,
+    size: int,
+    *,
+    preserve: bool,
+    placed: bool,
+) -> Spread:
+    """What changes with a dimension, at the first places for new entries at which all can follow.
+
+    Raises:
+        PatchError: the refusal of the first places.
+    """
+    heads, tail = outputs_made_by(context, layer)
+    refused: PatchError | None = None
+    tried: set[AxisMap] = set()
+    waiting = [change]
+    while waiting and len(tried) < _MAX_PLACES:
+        trial = waiting.pop(0)
+        tried.add(trial)
+        spread = Spread(context, layer, preserve, heads, tail)
+        try:
+            spread.run(dimension, trial, size)
+        except PatchError as error:
+            refused = refused or error
+            found = [] if placed else [_in_blocks(size, change.new, n) for n in spread.blocks]
+            waiting += [other for other in found if other is not None and other not in tried]
+            continue
+        return spread
+    assert refused is not None
+    raise refused
+
+
+_MAX_PLACES = 8
+
+
+def _in_blocks(size: int, new: int, blocks: int) -> AxisMap | None:
+    """New entries at the end of each of some equal blocks; None where that does not come out."""
+    if size % blocks or new % blocks:
+        return None
+    each, more = size // blocks, new // blocks
+    return AxisMap.grown(size, new, [each * (i + 1) for i in range(blocks) for _ in range(more)])
 
 
 def outputs_made_by(context: Context, layer: Layer) -> tuple[frozenset[Tensor], frozenset[Layer]]:

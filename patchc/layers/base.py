@@ -20,6 +20,7 @@ __all__ = [
     "Argument",
     "CallSpec",
     "Config",
+    "NoRuleError",
     "Rule",
     "RuleError",
     "Shape",
@@ -37,6 +38,10 @@ class RuleError(ValueError):
 
     The message is one clause, in lower case, that can follow a layer's name.
     """
+
+
+class NoRuleError(RuleError):
+    """A case that Keras takes and that patchc has no rule for."""
 
 
 @dataclass(frozen=True, slots=True)

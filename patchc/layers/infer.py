@@ -11,6 +11,7 @@ from typing import Any
 
 from patchc.layers.base import (
     CallSpec,
+    NoRuleError,
     Rule,
     RuleError,
     TensorSpec,
@@ -151,6 +152,9 @@ def _outputs(call: Call, spec: CallSpec) -> list[TensorSpec]:
             config = complete(rule, layer.config)
             dtype = rule.output_dtype(config, spec)
             return [TensorSpec(tuple(shape), dtype) for shape in rule.outputs(config, spec)]
+    except NoRuleError as error:
+        message = f"it {error}, for which patchc has no rule"
+        raise InferenceError(layer, message, known=False) from None
     except RuleError as error:
         raise InferenceError(layer, str(error)) from None
     message = f"patchc has no rule for {layer.class_name}, so what it makes of a changed input"

@@ -89,6 +89,30 @@ def _outputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
         yield Port(True, index, axis, feature)
 
 
+def carried(rule: Rule, config: Config, call: CallSpec) -> list[int]:
+    """Axes along which a layer treats every entry alike: they are handed on as they are."""
+    if rule.class_name not in _ALIKE or len(call.tensors()) != 1:
+        return []
+    rank = len(call.shape)
+    axes = config.get("axis", -1) if rule.class_name in _AXIS_OF_ITS_OWN else rank - 1
+    if rule.class_name == "Embedding":
+        return list(range(rank))
+    own = {axis % rank for axis in (axes if isinstance(axes, (list, tuple)) else [axes])}
+    return [axis for axis in range(rank) if axis not in own]
+
+
+_AXIS_OF_ITS_OWN = frozenset(
+    {
+        "BatchNormalization",
+        "LayerNormalization",
+        "RMSNormalization",
+        "Softmax",
+        "UnitNormalization",
+    }
+)
+_ALIKE = _AXIS_OF_ITS_OWN | {"Dense", "Embedding"}
+
+
 def aliases_of(rule: Rule, config: Config) -> Mapping[str, str]:
     """Dimensions that are one and the same: label -> the label that stands for it."""
     if rule.class_name in _HEADS and not config.get("output_shape"):

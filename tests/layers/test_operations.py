@@ -16,7 +16,11 @@ from tests.layers.oracle import REFUSALS, call, keras, symbolic
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 NEEDED: dict[str, Any] = {"Clip": (-0.5, 0.5), "Threshold": (0.1, 0.0)}
-OPERATIONS = [pytest.param(module, rule, id=rule.class_name) for module, rule in all_operations()]
+OPERATIONS = [
+    pytest.param(module, rule, id=rule.class_name)
+    for module, rule in all_operations()
+    if type(rule) is OperationRule
+]
 sizes = st.sampled_from([None, 1, 2, 3])
 shapes = st.lists(sizes, max_size=3).map(tuple)
 
@@ -52,7 +56,7 @@ def test_elementwise(module: str, rule: OperationRule) -> None:
 def test_broadcasting(one: Shape, other: Shape) -> None:
     spec = CallSpec((TensorSpec(one), TensorSpec(other)))
     rule = operation_rule("Add", "keras.src.ops.numpy")
-    assert rule is not None
+    assert isinstance(rule, OperationRule)
     try:
         output = keras.ops.add(*symbolic(list(spec.args)))
     except REFUSALS:
@@ -84,7 +88,7 @@ def test_constants() -> None:
 )
 def test_what_is_not_known_is_refused(operands: tuple[object, ...]) -> None:
     rule = operation_rule("Add", "keras.src.ops.numpy")
-    assert rule is not None
+    assert isinstance(rule, OperationRule)
     with pytest.raises(RuleError):
         rule.outputs({}, CallSpec(operands))
 
@@ -92,5 +96,5 @@ def test_what_is_not_known_is_refused(operands: tuple[object, ...]) -> None:
 def test_only_operations_have_operation_rules() -> None:
     assert operation_rule("Add", "keras.layers") is None
     assert operation_rule("Add", None) is None
-    assert operation_rule("Matmul", "keras.src.ops.numpy") is None
+    assert operation_rule("Kron", "keras.src.ops.numpy") is None
     assert call((None, 3)).shape == (None, 3)

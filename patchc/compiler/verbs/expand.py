@@ -44,7 +44,16 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
         targets = [(layer, weight) for weight in layer.weights]
         chosen = strategies(context, context.edit.init, targets)
         fills = dict(zip(layer.weights, chosen, strict=True))
-    resize(context, layer, dimension, change, size, preserve=verb.preserve, fills=fills)
+    resize(
+        context,
+        layer,
+        dimension,
+        change,
+        size,
+        preserve=verb.preserve,
+        fills=fills,
+        placed=verb.at is not None,
+    )
 
 
 def _bounded(
