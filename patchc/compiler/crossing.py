@@ -9,26 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from patchc.compiler.movement import Change, Moved, StuckError, backward, forward
+from patchc.compiler.movement import Change, Moved, StuckError, backward, forward, movement_of
 from patchc.layers.base import CallSpec, RuleError, Shape, complete
 from patchc.layers.constants import array_changed, array_shape, is_array
 from patchc.layers.infer import rule_of
 from patchc.layers.linked import View
-from patchc.layers.movement import Edits, Movement, Mover
-from patchc.layers.moving_layers import LAYERS
-from patchc.layers.operands import operands
+from patchc.layers.movement import Edits
 from patchc.layers.operations import LinkedRule, MovingRule, OperationRule, operation_rule
 from patchc.layers.ports import carried
 from patchc.layers.unfollowed import UNFOLLOWED
 from patchc.model.graph import Call, Layer, Tensor
-
-
-def mover_of(layer: Layer) -> Mover | None:
-    """How a layer or an operation moves entries; None where it does anything else."""
-    if layer.is_operation:
-        rule = operation_rule(layer.class_name, layer.module)
-        return rule.mover if isinstance(rule, MovingRule) else None
-    return LAYERS.get(layer.class_name) if rule_of(layer) is not None else None
 
 
 class Crossing:
@@ -149,20 +139,12 @@ class Crossing:
             joins.update(known)
             self._forwarded.add(call)
         try:
-            movement = self._movement(call)
+            movement = movement_of(call.layer, self._spec(call))
             moved = forward(movement, known) if onward else backward(movement, results)
         except (RuleError, StuckError) as error:
             self._refuse(call.layer, str(error), getattr(error, "blocks", ()))
         self._note(call, moved)
         return True
-
-    def _movement(self, call: Call) -> Movement:
-        layer = call.layer
-        mover = mover_of(layer)
-        assert mover is not None
-        rule = rule_of(layer)
-        config = complete(rule, layer.config) if rule is not None else layer.config
-        return mover.movement(config, operands(self._spec(call), mover.parameters))
 
     def _note(self, call: Call, moved: Moved) -> None:
         """Note what changes with a movement; refuse where more does."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from patchc.compiler.movement import Change, MovementError, move, moves
+from patchc.compiler.movement import Change, StuckError, forward, movement_of, mover_of
 from patchc.compiler.plan import Plan
 from patchc.compiler.region import RegionError, trail_to_head
 from patchc.compiler.select import named_ends
-from patchc.layers.base import complete
+from patchc.layers.base import RuleError, complete
 from patchc.layers.infer import call_spec, feature_of, rule_of
 from patchc.layers.ports import ports_of
 from patchc.model.axis import NEW, AxisMap
@@ -70,15 +70,15 @@ def _inverse(change: AxisMap, size: int) -> AxisMap:
 
 def _handed_on(change: Change, read: Tensor, made: Tensor) -> Change | None:
     """The change of what a layer makes of a tensor that changes; None where it mixes entries."""
-    layer, rule = made.layer, rule_of(made.layer)
+    layer = made.layer
     if read.spec is None or made.spec is None:
         return None
     before, after = read.spec.shape, made.spec.shape
-    if rule is None or not moves(layer.class_name):
+    if mover_of(layer) is None:
         axis, moved = change
         return (len(after) - 1 if axis == len(before) - 1 else axis), moved
-    config = complete(rule, layer.config)
     try:
-        return move(layer.class_name, config, [before], after, {0: change}, None).output
-    except MovementError:
+        movement = movement_of(layer, call_spec(made.call))
+        return forward(movement, {0: change}).outputs.get(made.index)
+    except (RuleError, StuckError):
         return None

@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from patchc.layers.along import Window
-from patchc.layers.movement import Edits, Movement
+from patchc.layers.base import CallSpec, complete
+from patchc.layers.infer import rule_of
+from patchc.layers.movement import Edits, Movement, Mover
+from patchc.layers.moving_layers import LAYERS
+from patchc.layers.operands import operands
+from patchc.layers.operations import MovingRule, operation_rule
 from patchc.layers.routes import Change, Route, StuckError
 from patchc.model.axis import NEW, AxisMap
+from patchc.model.graph import Layer
 
-__all__ = ["Change", "Moved", "StuckError", "backward", "forward"]
+__all__ = ["Change", "Moved", "StuckError", "backward", "forward", "movement_of", "mover_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +31,26 @@ class Moved:
     inputs: Mapping[int, Change]
     outputs: Mapping[int, Change]
     edits: Edits
+
+
+def mover_of(layer: Layer) -> Mover | None:
+    """How a layer or an operation moves entries; None where it does anything else."""
+    if layer.is_operation:
+        rule = operation_rule(layer.class_name, layer.module)
+        return rule.mover if isinstance(rule, MovingRule) else None
+    return LAYERS.get(layer.class_name) if rule_of(layer) is not None else None
+
+
+def movement_of(layer: Layer, spec: CallSpec) -> Movement:
+    """The routes of one call of a layer that has a mover.
+
+    Raises:
+        RuleError: where patchc does not know them.
+    """
+    mover, rule = mover_of(layer), rule_of(layer)
+    assert mover is not None
+    config = complete(rule, layer.config) if rule is not None else layer.config
+    return mover.movement(config, operands(spec, mover.parameters))
 
 
 def forward(movement: Movement, inputs: Mapping[int, Change]) -> Moved:

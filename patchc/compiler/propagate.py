@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from patchc.compiler.context import Context, graphs_below
-from patchc.compiler.crossing import Crossing, mover_of
-from patchc.compiler.movement import Change
+from patchc.compiler.crossing import Crossing
+from patchc.compiler.movement import Change, mover_of
 from patchc.layers.base import CallSpec, Rule, RuleError, Shape, complete
 from patchc.layers.infer import InferenceError, call_spec, rule_of
 from patchc.layers.ports import Port, aliases_of, base_of, derived, inverted, ports_of

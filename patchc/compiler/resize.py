@@ -12,8 +12,9 @@ from typing import Any
 
 from patchc.compiler.build import follow_input_shape
 from patchc.compiler.context import Context
-from patchc.compiler.crossing import mover_of, with_arguments
+from patchc.compiler.crossing import with_arguments
 from patchc.compiler.fill import DEFAULT
+from patchc.compiler.movement import mover_of
 from patchc.compiler.propagate import Dimension, Spread
 from patchc.compiler.region import Block, RegionError, way_to_head
 from patchc.compiler.select import Match
