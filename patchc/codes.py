@@ -139,8 +139,8 @@ _TEXT = {
         Example: `expect: {output_shape: [null, 10]}` and a model with 1000 classes.""",
     "PC308 unsafe or unknown class": """
         The patch or model needs code: a Lambda, or a class that patchc does not know. Nothing from
-        a file is executed. Name the module of your own classes with `--import MODULE`; a layer that
-        no edit touches is carried through as it is.
+        a file is executed. Declare a rule for a class of your own (`patchc.rules`), and name its
+        module with `--import MODULE`; a layer that no edit touches is carried through as it is.
         Example: `replace: {Lambda: {function: ...}}`.""",
     "PC309 the graph would be broken": """
         After the edit nothing would be left, an input would not lead anywhere it must, or a layer
@@ -155,6 +155,11 @@ _TEXT = {
         keeps only what the compiler confirms. Here it found none, or there is nothing that a patch
         could do. The message names what is left: write those edits by hand, or build it anew.
         Example: a model that gained a nested model, which no verb makes.""",
+    "PC312 a module cannot be imported": """
+        `--import` names a module with layer classes of your own, and perhaps rules for them
+        (`patchc.rules`). It is looked for where Python looks, and then in the current directory.
+        The message shows what Python or the module itself said.
+        Example: `patchc apply m.keras p.yaml -o out.keras --import my_layres`.""",
     "PC401 the file cannot be read": """
         It is not there, is no file, or may not be read. Look at the path and the permissions. Only
         local files are read.

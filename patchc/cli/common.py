@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -29,17 +32,30 @@ def command(
     """
     try:
         with running(Session(name, form.value, quiet, color.value)) as session:
-            _refuse_imports(modules)
+            _import(modules or ())
             yield session
     except Ended as ended:
         raise typer.Exit(ended.code) from None
 
 
-def _refuse_imports(modules: Sequence[str] | None) -> None:
+def _import(modules: Sequence[str]) -> None:
+    """Import what `--import` names: classes of the user's own, and their rules.
+
+    The current directory is looked at last, so that nothing in it can stand in
+    for a module that is installed.
+
+    Raises:
+        PatchError: PC312 where one cannot be imported.
+    """
     if modules:
-        message = f"`--import {modules[0]}` is not available in this version"
-        way_out = "leave it out: layers of unknown classes are carried through as they are"
-        raise PatchError(Diagnostic("PC310", message, help=way_out))
+        sys.path.append(str(Path.cwd()))
+    for name in modules:
+        try:
+            import_module(name)
+        except Exception as error:  # whatever the user's own code raises
+            message = f"the module `{name}` cannot be imported: {type(error).__name__}: {error}"
+            way_out = "give its dotted name; it is looked for where Python looks, and here"
+            raise PatchError(Diagnostic("PC312", message, help=way_out)) from error
 
 
 def settings_of(values: Sequence[str] | None) -> dict[str, str]:

@@ -62,7 +62,11 @@ ColorOption = Annotated[
 ]
 ImportOption = Annotated[
     list[str] | None,
-    typer.Option("--import", metavar="MODULE", help="Not available in this version."),
+    typer.Option(
+        "--import",
+        metavar="MODULE",
+        help="Import a module with layer classes of your own; may be repeated.",
+    ),
 ]
 
 

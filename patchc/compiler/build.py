@@ -10,7 +10,7 @@ from patchc.compiler.region import Block
 from patchc.compiler.select import Selecting
 from patchc.language.patch import CopyOf, Element, LayerSpec, Residual
 from patchc.layers.arguments import check_config
-from patchc.layers.registry import rule_by_name
+from patchc.layers.registry import home_of, rule_by_name
 from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, map_tensors
 
 
@@ -71,7 +71,9 @@ def new_layer(
     else:
         context.check_name(name, spec.spans.get("name", spec.span), leaving=leaving)
     config = {"name": name, **{k: v for k, v in checked.config.items() if k != "name"}}
-    return place(graph, Layer(name, rule.class_name, "keras.layers", None, config))
+    home = home_of(spec.class_name)
+    made = Layer(name, home.class_name, home.module, home.registered_name, config)
+    return place(graph, made)
 
 
 def place(graph: Graph, layer: Layer) -> Layer:

@@ -19,7 +19,7 @@ def check_new_layers(patches: Sequence[Patch]) -> None:
 
 
 def new_layer_problems(edit: Edit) -> Iterator[Diagnostic]:
-    """Unknown classes (PC303, PC308, PC310), and configurations that the class does not take."""
+    """Unknown classes (PC303, PC308), and configurations that the class does not take."""
     for spec in _specs(getattr(edit.verb, "chain", ())):
         rule = rule_by_name(spec.class_name)
         if rule is None or rule.class_name == "InputLayer":
@@ -48,8 +48,9 @@ def _unknown_class(spec: LayerSpec) -> Diagnostic:
         help_text = "use a layer that `patchc` has a rule for"
         return Diagnostic("PC308", message, spec.span, help_text)
     if ">" in name:
-        message = f"new layers of custom classes, such as {name}, cannot be built yet"
-        return Diagnostic("PC310", message, spec.span, "insert a built-in layer of Keras")
+        message = f"a new {name} cannot be built: no rule has been declared for the class"
+        way_out = "declare one with `patchc.rules.register`, and name its module with `--import`"
+        return Diagnostic("PC308", message, spec.span, way_out)
     near = " or ".join(f"`{n}`" for n in near_classes(name))
     help_text = f"did you mean {near}?" if near else "see keras.io/api/layers"
     return Diagnostic("PC303", f"Keras has no layer class `{name}`", spec.span, help_text)

@@ -24,7 +24,7 @@ from patchc.layers.objects import (
     regularizer,
     serialised,
 )
-from patchc.layers.registry import canonical_class_name, near_classes, rule_by_name
+from patchc.layers.registry import home_of, near_classes, rule_by_name
 from patchc.layers.scalars import (
     Kind,
     anything,
@@ -133,7 +133,9 @@ def layer(value: Any) -> dict[str, Any]:
     checked = check_config(rule, config or {})
     if checked.problems:
         raise RuleError(f"holds a wrong {name}: " + "; ".join(p.message for p in checked.problems))
-    return serialised("keras.layers", canonical_class_name(name), checked.config)
+    home = home_of(name)
+    told = serialised(home.module, home.class_name, checked.config)
+    return told | {"registered_name": home.registered_name}
 
 
 def _nearest(name: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 
@@ -67,6 +68,57 @@ def _of_applications() -> Mapping[str, Rule]:
     return {rule.class_name: rule for rule in rules}
 
 
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where Keras finds a class.
+
+    Args:
+        class_name, module, registered_name: as in a model's configuration.
+    """
+
+    class_name: str
+    module: str
+    registered_name: str | None
+
+
+_OWN: dict[str, tuple[Rule, Home]] = {}
+"""Rules that users have declared, by the registered name of their class."""
+
+
+def register(name: str, rule: Rule, module: str | None = None) -> None:
+    """Declare the rule of a class of your own; a later one takes the place of an earlier one.
+
+    Args:
+        name: the name under which Keras knows the class, such as
+            `my_package>MyLayer` (`keras.saving.get_registered_name`).
+        rule: its rule.
+        module: the module that defines the class; left out: that of the rule.
+
+    Raises:
+        ValueError: where it would stand for a class of Keras.
+    """
+    class_name = name.rpartition(">")[2]
+    if class_name in _by_name() or class_name in ALIASES or rule.class_name != class_name:
+        raise ValueError(
+            f"{name!r} cannot have a rule of class name {rule.class_name!r}: the two have to agree,"
+            " and must not be the name of a layer of Keras"
+        )
+    registered = name if ">" in name else None
+    _OWN[name] = (rule, Home(class_name, module or type(rule).__module__, registered))
+
+
+def forget(name: str) -> None:
+    """Take a declared rule back."""
+    _OWN.pop(name, None)
+
+
+def home_of(name: str) -> Home:
+    """Where Keras finds a class that has a rule."""
+    if name in _OWN:
+        return _OWN[name][1]
+    return Home(canonical_class_name(name), "keras.layers", None)
+
+
 def all_rules() -> tuple[Rule, ...]:
     """Every rule, by class name."""
     known = _by_name()
@@ -79,7 +131,9 @@ def canonical_class_name(name: str) -> str:
 
 
 def rule_by_name(name: str) -> Rule | None:
-    """The rule of a built-in layer class, by its name or an alias; None where unknown."""
+    """The rule of a layer class, by its name, registered name or an alias; None where unknown."""
+    if name in _OWN:
+        return _OWN[name][0]
     return _by_name().get(canonical_class_name(name))
 
 
@@ -91,8 +145,11 @@ def rule_for(
     Args:
         class_name: as in the configuration.
         module: the module it names; None in older files, which give none.
-        registered_name: set for custom classes, which have no rule.
+        registered_name: set for custom classes, which have a rule where a user declared one.
     """
+    own = _OWN.get(registered_name or class_name)
+    if own is not None and not (module is not None and module.startswith("keras.")):
+        return own[0]
     if registered_name is not None and registered_name != class_name:
         return None
     if module is not None and module.startswith("keras.src.applications."):
@@ -112,7 +169,7 @@ def _is_layer_module(module: str) -> bool:
 
 def near_classes(name: str) -> list[str]:
     """The known class names nearest to `name`, the best first."""
-    known = [*_by_name(), *ALIASES]
+    known = [*_by_name(), *ALIASES, *_OWN]
     lower = {candidate.lower(): candidate for candidate in known}
     matches = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.6)
     return [lower[match] for match in matches]

@@ -15,6 +15,7 @@ import keras
 import pytest
 
 import patchc
+from patchc import rules
 from tests.acceptance.judge import assert_close, judge, outputs, patch_of, sample, weights_of
 
 MODULE = """
@@ -152,7 +153,7 @@ def test_a_lambda_that_is_replaced_needs_no_trust(acme: Path, tmp_path: Path) ->
         ("- {select: before, replace: {Dense: {units: 7}}}", "PC308", "`scale`"),
         ("- {select: scale, expand: {by: 2}}", "PC306", "no rule"),
         ("- {select: scale, init: default}", "PC305", "initialiser of `scale/"),
-        ("- {select: hidden, insert_after: {'acme>Scale': {}}}", "PC310", "acme>Scale"),
+        ("- {select: hidden, insert_after: {'acme>Scale': {}}}", "PC308", "acme>Scale"),
         ("- {select: hidden, insert_after: {Lambda: {function: x}}}", "PC308", "Lambda"),
     ],
 )
@@ -163,3 +164,58 @@ def test_what_needs_the_code_is_refused(acme: Path, edits: str, code: str, says:
     assert found.code == code
     assert says in found.message
     assert found.help
+
+
+class ScaleRule(rules.Rule):
+    """The rule of the class above."""
+
+    class_name = "Scale"
+    feature = "input"
+
+    def weights(self, config: rules.Config, call: rules.CallSpec) -> list[rules.WeightSpec]:
+        size = call.shape[-1] or 0
+        return [rules.WeightSpec("factor", "vars/0", (size,), ("input",), rules.Strategy("Ones"))]
+
+    def identity(
+        self, config: rules.Config, call: rules.CallSpec
+    ) -> dict[str, rules.Strategy] | None:
+        return {"factor": rules.Strategy("Ones")}
+
+
+@pytest.fixture
+def scale_rule() -> Iterator[None]:
+    rules.register("acme>Scale", ScaleRule(), module="acme_layers")
+    yield
+    rules.forget("acme>Scale")
+
+
+@pytest.mark.usefixtures("scale_rule")
+@pytest.mark.parametrize(
+    "edits",
+    [
+        pytest.param("- {select: before, expand: {by: 2}}", id="grow through it"),
+        pytest.param(
+            "- {select: hidden, insert_after: {'acme>Scale': {name: s2}}, init: identity}",
+            id="insert one",
+        ),
+    ],
+)
+def test_a_declared_rule_serves_like_any_other(acme: Path, tmp_path: Path, edits: str) -> None:
+    if "before" in edits:  # the Lambda behind it still has no rule
+        edits = "- {select: twice, remove: true}\n" + edits
+    judged = judge(acme / "acme.keras", patch_of(edits), tmp_path, safe_mode=False)
+    if "s2" in edits:
+        given = sample(judged.base)
+        assert_close(outputs(judged.result, given)[0], outputs(judged.base, given)[0])
+    else:
+        assert judged.after["scale/factor"].tolist()[5:] == [1.0, 1.0]
+
+
+def test_a_rule_stands_for_no_class_of_keras() -> None:
+    class Mine(rules.Rule):
+        class_name = "Dense"
+
+    with pytest.raises(ValueError, match="of Keras"):
+        rules.register("acme>Dense", Mine())
+    with pytest.raises(ValueError, match="agree"):
+        rules.register("acme>Other", ScaleRule())

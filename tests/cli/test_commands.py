@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -219,13 +220,26 @@ def test_colour_is_for_those_who_want_it(desk: Path) -> None:
         ("verify", "small.keras", "small.keras", "grow.yaml"),
     ],
 )
-def test_no_module_is_imported(desk: Path, args: tuple[str, ...]) -> None:
+def test_modules_are_imported_by_name_alone(desk: Path, args: tuple[str, ...]) -> None:
     Path("spy.py").write_text("open('imported', 'w')", encoding="utf-8")
-    result = run(*args, "--import", "spy")
-    assert result.exit_code == 1
-    assert "PC310" in result.stderr
+    run(*args)
     assert not Path("imported").exists()
-    assert not Path("out.keras").exists()
+    try:
+        run(*args, "--import", "spy")
+        assert Path("imported").exists()
+    finally:
+        sys.modules.pop("spy", None)
+        sys.path[:] = [entry for entry in sys.path if entry != str(Path.cwd())]
+
+
+def test_a_module_that_fails_is_reported(desk: Path) -> None:
+    Path("broken.py").write_text("1 / 0", encoding="utf-8")
+    for name, says in (("nowhere_to_be_found", "ModuleNotFoundError"), ("broken", "ZeroDivision")):
+        result = run("validate", "grow.yaml", "--import", name)
+        assert result.exit_code == 1
+        assert "PC312" in result.stderr
+        assert says in result.stderr
+    sys.path[:] = [entry for entry in sys.path if entry != str(Path.cwd())]
 
 
 # -------------------------------------------------------------------- explain, schema
