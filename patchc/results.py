@@ -40,6 +40,13 @@ class Report:
         failed = [c.diagnostic(str(self.output["path"])) for c in self.checks if not c.ok]
         return (*self.plan.warnings, *failed)
 
+    def _repr_html_(self) -> str:
+        """The report as a notebook shows it."""
+        # The report room stands to the right of this one; a report only lends it its looks.
+        from patchc.report.html.page import report_fragment  # noqa: PLC0415
+
+        return report_fragment(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON (`schemas/report.v1.schema.json`)."""
         plan = self.plan

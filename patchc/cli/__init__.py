@@ -26,6 +26,7 @@ COMMANDS = (
     "apply",
     "verify",
     "diff",
+    "report",
     "explain",
     "schema",
 )

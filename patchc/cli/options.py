@@ -14,6 +14,8 @@ class Format(StrEnum):
     TEXT = "text"
     CONCISE = "concise"
     JSON = "json"
+    GITHUB = "github"
+    SARIF = "sarif"
 
 
 class Color(StrEnum):
@@ -46,7 +48,9 @@ Patches = Annotated[
 ]
 FormatOption = Annotated[
     Format,
-    typer.Option("--format", help="text for people, concise for editors, json for programs."),
+    typer.Option(
+        "--format", metavar="FORMAT", help="One of text, concise, json, github and sarif."
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,

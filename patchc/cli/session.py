@@ -40,7 +40,7 @@ class Session:
 
     Args:
         command: its name.
-        format: `text`, `concise` or `json`.
+        format: `text`, `concise`, `json`, `github` or `sarif`.
         quiet: whether to say nothing but warnings and errors.
         color: `auto`, `always` or `never`.
     """

@@ -247,6 +247,12 @@ class Plan:
 
         return plan_text(self)
 
+    def _repr_html_(self) -> str:
+        """The plan as a notebook shows it."""
+        from patchc.report.html.page import plan_fragment  # noqa: PLC0415 (as above)
+
+        return plan_fragment(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON (`schemas/plan.v1.schema.json`)."""
         return {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from patchc.errors import Diagnostic
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
+    from patchc.report.plan_items import Item
     from patchc.results import Report
 
 
@@ -28,10 +29,14 @@ class Concise:
 
     is_data = False
 
+    def line(self, diagnostic: Diagnostic) -> str:
+        """One diagnostic in one line."""
+        return brief(diagnostic)
+
     def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
         """A line for each lint, and one for each patch that is valid."""
         valid = [f"{safe(patch.source.name)}: ok" for patch in patches]
-        return "\n".join([*map(brief, warnings), *valid])
+        return "\n".join([*map(self.line, warnings), *valid])
 
     def inspected(self, found: Inspection) -> str:
         """A line for each layer; with a selector, the paths that it picks."""
@@ -44,11 +49,11 @@ class Concise:
 
     def planned(self, plan: Plan) -> str:
         """A line for each change of a layer, and the closing line of the plan."""
-        return "\n".join([*_changes(plan), *map(brief, plan.warnings), tally(plan)])
+        return "\n".join([*self.changes(plan), *map(self.line, plan.warnings), tally(plan)])
 
     def reported(self, report: Report) -> str:
         """A line for each warning and each check that failed, and one that sums up."""
-        return "\n".join([*map(brief, report.diagnostics), summary(report)])
+        return "\n".join([*map(self.line, report.diagnostics), summary(report)])
 
     def differed(self, found: Difference) -> str:
         """A line for each layer and each weight that differ, and one that sums up."""
@@ -60,15 +65,18 @@ class Concise:
 
     def refused(self, command: str, diagnostics: Sequence[Diagnostic]) -> str:
         """A line for each diagnostic."""
-        return "\n".join(brief(d) for d in sorted(diagnostics, key=lambda d: d.position))
+        return "\n".join(map(self.line, sorted(diagnostics, key=lambda d: d.position)))
+
+    def changes(self, plan: Plan) -> Iterator[str]:
+        """A line for each change of a layer, with the place of its edit."""
+        for label, items in edits_of(plan):
+            yield from (f"{safe(label.file)}:{label.line}: {item_line(item)}" for item in items)
 
 
-def _changes(plan: Plan) -> Iterator[str]:
-    for label, items in edits_of(plan):
-        for item in items:
-            told = [item.symbol, name_of(item), item.kind, item.what, item.reason]
-            text = " ".join(safe(part) for part in told if part)
-            yield f"{safe(label.file)}:{label.line}: {text}"
+def item_line(item: Item) -> str:
+    """What an edit does to one layer: `~ dense_1 Dense units 8 -> 10`."""
+    told = [item.symbol, name_of(item), item.kind, item.what, item.reason]
+    return " ".join(safe(part) for part in told if part)
 
 
 def _differences(found: Difference) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
 from patchc.report.paint import Paint
@@ -46,18 +47,23 @@ class Reporter(Protocol):
 
 
 def reporter(name: str, paint: Paint) -> Reporter:
-    """The reporter of a format: `text`, `concise` or `json`.
+    """The reporter of a format: `text`, `concise`, `json`, `github` or `sarif`.
 
     Each is imported on use, so that a small command starts fast.
     """
-    if name == "json":
-        from patchc.report.data import Data  # noqa: PLC0415 (one of three is used)
+    if name == "text":
+        from patchc.report.text import Text  # noqa: PLC0415 (one of five is used)
 
-        return Data()
-    if name == "concise":
-        from patchc.report.concise import Concise  # noqa: PLC0415 (one of three is used)
+        return Text(paint)
+    module, kind = _OTHERS[name]
+    found: Reporter = getattr(import_module(f"patchc.report.{module}"), kind)()
+    return found
 
-        return Concise()
-    from patchc.report.text import Text  # noqa: PLC0415 (one of three is used)
 
-    return Text(paint)
+_OTHERS = {
+    "concise": ("concise", "Concise"),
+    "json": ("data", "Data"),
+    "github": ("github", "GitHub"),
+    "sarif": ("sarif", "Sarif"),
+}
+"""Format -> module and class of its reporter."""

@@ -1,0 +1,1 @@
+"""Plans and reports as HTML: fragments for notebooks, and a page of its own."""
