@@ -14,6 +14,10 @@ from patchc.layers.registry import rule_by_name
 from patchc.model.graph import Layer, walk
 
 
+_ACTIVATIONS = frozenset({"activation", "recurrent_activation"})
+"""Arguments that may be layers, but hold no weights of the layer that they are given to."""
+
+
 def trains(layer: Layer, root: Layer) -> bool:
     """Whether weights of a layer will train in the result, after Keras has loaded it from a file.
 
@@ -62,7 +66,8 @@ def _set_inside(value: Any, *, trainable: bool) -> Any:
 
 def leaf_flags(config: Mapping[str, Any]) -> Iterator[bool]:
     """The flags that count: those of the innermost layers."""
-    inner = [layer for value in config.values() for layer in _layers_in(value)]
+    inside = (value for key, value in config.items() if key not in _ACTIVATIONS)
+    inner = [layer for value in inside for layer in _layers_in(value)]
     if not inner:
         yield bool(config.get("trainable", True))
     for layer in inner:

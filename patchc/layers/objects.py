@@ -256,8 +256,25 @@ def activation_is_elementwise(value: Any) -> bool:
     return name is not None and ACTIVATIONS[name]
 
 
+_WEIGHTLESS = frozenset({"InputLayer", "ReLU", "Rescaling"})
+
+
+def _is_weightless_chain(value: Mapping[str, Any]) -> bool:
+    """Whether an activation is a Sequential of layers without weights.
+
+    So `hard_sigmoid` of Keras 2 is written for Keras 3, whose own is another function.
+    """
+    layers = (value.get("config") or {}).get("layers")
+    return value["class_name"] == "Sequential" and all(
+        isinstance(layer, Mapping) and layer.get("class_name") in _WEIGHTLESS
+        for layer in layers or [{}]
+    )
+
+
 def refuse_activation_objects(*values: Any) -> None:
-    """Raise RuleError where an activation is an object, which may hold weights."""
+    """Raise RuleError where an activation is an object that may hold weights."""
     for value in values:
         if is_serialised(value) and value["class_name"] != "function":
+            if _is_weightless_chain(value):
+                continue
             raise RuleError(f"has a {value['class_name']} as its activation, which has no rule")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,10 +140,10 @@ def see_recorded(recorded: Recorded, group: Group, data: Readable, size: int, pa
     if assumed is not None:
         root, view = assumed
     older = Older(recorded.config, repaired, view, recorded, group, assumed=assumed is not None)
-    extra = _Behind(size)
+    extra = Behind(size)
     if recorded.optimizer:
         _see_optimizer(older, root, recorded, extra, data, path)
-    return Seen(config, view.tree, Joined([(data, size), (Memory(extra.bytes), 1 << 62)]), older)
+    return Seen(config, view.tree, extra.joined(data), older)
 
 
 def _assume(config: Any, recorded: Recorded, view: View, path: str) -> tuple[Layer, View] | None:
@@ -158,7 +159,7 @@ def _assume(config: Any, recorded: Recorded, view: View, path: str) -> tuple[Lay
     return None if set(seen.unmatched) - set(view.unmatched) else (root, seen)
 
 
-class _Behind:
+class Behind:
     """Values that the older file does not hold, placed behind its end."""
 
     def __init__(self, size: int) -> None:
@@ -171,9 +172,15 @@ class _Behind:
         self.bytes += raw
         return placed
 
+    def joined(self, data: Readable) -> Readable:
+        """The file, and what stands behind its end."""
+        if not self.bytes:
+            return data
+        return Joined([(data, self._size), (Memory(self.bytes), len(self.bytes))])
+
 
 def _see_optimizer(
-    older: Older, root: Layer, recorded: Recorded, extra: _Behind, data: Readable, path: str
+    older: Older, root: Layer, recorded: Recorded, extra: Behind, data: Readable, path: str
 ) -> None:
     attached = attach_weights(root, older.view.tree, path)
     optimizer = stored_optimizer(root, attached.optimizer)
@@ -199,9 +206,16 @@ def _see_optimizer(
             name = state.learning_rate
             older.view.put(address, recorded.optimizer[name], Place(OPTIMIZER_WEIGHTS, name))
         else:
-            rate = own_start(optimizer, "learning_rate").arguments["value"]
-            _put_number(older.view, address, extra, "float32", float(rate))
+            put_learning_rate(older.view, address, extra, optimizer)
     group_at(older.view.tree, ["optimizer", "vars"])
+
+
+def put_learning_rate(
+    view: View, address: str, extra: Behind, optimizer: Mapping[str, Any]
+) -> None:
+    """The learning rate, which an older optimizer kept in its configuration alone."""
+    rate = own_start(optimizer, "learning_rate").arguments["value"]
+    _put_number(view, address, extra, "float32", float(rate))
 
 
 def _put_iteration(
@@ -209,7 +223,7 @@ def _put_iteration(
     address: str,
     state: OldState,
     recorded: Recorded,
-    extra: _Behind,
+    extra: Behind,
     data: Readable,
 ) -> None:
     """The step counter: a whole number in Keras 3, a float32 in Keras 1 and 2."""
@@ -231,7 +245,7 @@ def _number(stored: Dataset, data: Readable) -> float:
     return float(struct.unpack(f"<{_CODES[stored.dtype_name]}", buffer)[0])
 
 
-def _put_number(view: View, address: str, extra: _Behind, dtype: str, value: float) -> None:
+def _put_number(view: View, address: str, extra: Behind, dtype: str, value: float) -> None:
     raw = struct.pack(f"<{_CODES[dtype]}", value)
     *parents, name = address.split("/")
     group_at(view.tree, parents).members[name] = extra.put(dataset((), dtype), raw)

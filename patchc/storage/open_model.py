@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.files import InputFile, open_regular
@@ -13,6 +14,7 @@ from patchc.storage.hdf5 import Group, Hdf5Error
 from patchc.storage.hdf5_reader import read_hdf5
 from patchc.storage.keras_file import KerasFile, keras_archive
 from patchc.storage.older import see_recorded
+from patchc.storage.older_archive import is_older, see_archive
 from patchc.storage.recorded import read_recorded
 from patchc.storage.stream import Readable
 
@@ -28,9 +30,21 @@ def open_model(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
         kind = container_of(file)
         if kind == "zip":
             check_zip_is_keras(file)
-            yield keras_archive(file)
+            yield _archive(file)
         else:
             yield _hdf5(file)
+
+
+def _archive(file: InputFile) -> KerasFile:
+    source = keras_archive(file)
+    if not is_older(source.keras_version, source.tree):
+        return source
+    assert source.weights is not None
+    size = source.weights.size
+    seen = see_archive(
+        source.config, source.tree, source.data, size, source.keras_version, file.path
+    )
+    return replace(source, config=seen.config, tree=seen.tree, data=seen.data, older=seen.older)
 
 
 def _hdf5(file: InputFile) -> KerasFile:

@@ -84,7 +84,7 @@ def view_of(root: Layer, recorded: Recorded, path: str) -> View:
     """
     view = View()
     groups = addresses(root)
-    _empty_groups(view, groups)
+    empty_groups(view, groups)
     known = {layer.name: layer for layer in root.graph.layers} if root.graph else {}
     for name, weights in recorded.layers.items():
         layer = known.get(name)
@@ -163,7 +163,7 @@ def _prefixes(path: str) -> list[str]:
     return ["/".join(parts[: end + 1]) for end in range(len(parts))]
 
 
-def _empty_groups(view: View, groups: Mapping[Layer, str]) -> None:
+def empty_groups(view: View, groups: Mapping[Layer, str]) -> None:
     """The groups that Keras 3 writes for every layer, with weights or without."""
     for layer, address in groups.items():
         for suffix in _suffixes(layer):
@@ -188,13 +188,12 @@ def _enter(
     weights: Mapping[str, Dataset],
 ) -> None:
     """Enter the weights of one recorded layer, which may be a nested model."""
-    ruled, others = _sort_leaves(layer)
-    slots = [(leaf, spec) for leaf, specs in ruled.items() for spec in specs]
-    wanted = [_wanted(layer, leaf, spec) for leaf, spec in slots]
-    theirs = _of_others(weights, layer, others)
-    mine = {name: dataset.shape for name, dataset in weights.items() if name not in theirs}
     try:
-        found = match(mine, wanted)
+        ruled, others = _sort_leaves(layer) if weights else ({}, [])
+        slots = [(leaf, spec) for leaf, specs in ruled.items() for spec in specs]
+        theirs = _of_others(weights, layer, others)
+        mine = {name: dataset.shape for name, dataset in weights.items() if name not in theirs}
+        found = match(mine, [_wanted(layer, leaf, spec) for leaf, spec in slots])
         if layer.graph is not None:
             _check_order(found, slots)
     except MatchError as error:
@@ -233,7 +232,11 @@ def _trains(leaf: Layer, spec: WeightSpec) -> bool:
 
 
 def _sort_leaves(layer: Layer) -> tuple[dict[Layer, Sequence[WeightSpec]], list[Layer]]:
-    """Leaf layers with a rule, and what it says; and those without."""
+    """Leaf layers with a rule, and what it says; and those without.
+
+    Raises:
+        MatchError: a rule cannot say, as the layer's input is not known.
+    """
     ruled: dict[Layer, Sequence[WeightSpec]] = {}
     others = []
     for leaf in leaves(layer):
@@ -242,8 +245,8 @@ def _sort_leaves(layer: Layer) -> tuple[dict[Layer, Sequence[WeightSpec]], list[
             continue
         try:
             ruled[leaf] = [spec for spec in weight_specs(leaf)[0] if spec.twin is None]
-        except InferenceError:
-            others.append(leaf)
+        except InferenceError as error:
+            raise MatchError(f"`{leaf.path}` {error}") from None
     return ruled, others
 
 
