@@ -17,6 +17,7 @@ from patchc.storage.hdf5 import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import result_tree
 from patchc.storage.keras_write import Made
+from patchc.storage.older import comparable
 from patchc.storage.stream import Comparison, Progress
 
 
@@ -67,7 +68,7 @@ def check_result(
     if whole and plan.is_empty and base.format is result.format:
         return (_same_file(base, result, compare),)
     return (
-        _structure(plan, result),
+        _structure(plan, base, result),
         _accounted(base, plan, result),
         _kept(base, plan, result, compare),
         _changed(base, plan, result, made),
@@ -82,8 +83,11 @@ def _same_file(base: KerasFile, result: KerasFile, compare: Comparison) -> Check
     return Check("file-unchanged", same, f"{size} bytes" if same else "the files differ")
 
 
-def _structure(plan: Plan, result: KerasFile) -> Check:
+def _structure(plan: Plan, base: KerasFile, result: KerasFile) -> Check:
     same = result.config == plan.config
+    if not same and base.older is not None:
+        path = result.file.path
+        same = comparable(result.config, path) == comparable(plan.config, path)
     detail = "the configuration is that of the plan" if same else "the configuration differs"
     return Check("configuration-as-planned", same, detail)
 

@@ -13,7 +13,6 @@ from patchc.layers.infer import rule_of
 from patchc.layers.registry import rule_by_name
 from patchc.model.graph import Layer, walk
 
-
 _ACTIVATIONS = frozenset({"activation", "recurrent_activation"})
 """Arguments that may be layers, but hold no weights of the layer that they are given to."""
 
@@ -49,7 +48,10 @@ def freezable(layer: Layer) -> bool:
 
 def with_flag(config: Mapping[str, Any], *, trainable: bool) -> dict[str, Any]:
     """A layer's configuration with the flag set on it and on all layers inside it."""
-    inner = {key: _set_inside(value, trainable=trainable) for key, value in config.items()}
+    inner = {
+        key: value if key in _ACTIVATIONS else _set_inside(value, trainable=trainable)
+        for key, value in config.items()
+    }
     return inner | {"trainable": trainable}
 
 

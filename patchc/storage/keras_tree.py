@@ -33,11 +33,11 @@ def result_tree(source: KerasFile, plan: Plan) -> Group:
             attributes[_NAME] = _text(attributes.get(_NAME), group.name)
         _place(tree, group.path, Group({}, attributes))
     for entry in plan.ledger.entries:
-        _place(tree, entry.address, _dataset(source, entry))
+        _place(tree, entry.address, dataset_of(source, entry))
     if plan.optimizer.entries:
         tree.members[OPTIMIZER] = _bare(source.tree.members[OPTIMIZER])
     for entry in plan.optimizer.entries:
-        _place(tree, entry.address, _dataset(source, entry))
+        _place(tree, entry.address, dataset_of(source, entry))
     return tree
 
 
@@ -62,7 +62,8 @@ def _text(old: Attribute | None, text: str) -> Attribute:
     return old if old.strings == (text,) else old.with_strings([text])
 
 
-def _dataset(source: KerasFile, entry: LedgerEntry) -> Dataset:
+def dataset_of(source: KerasFile, entry: LedgerEntry) -> Dataset:
+    """The dataset of a weight of the result: as in the base where it comes from there."""
     base = find(source.tree, entry.value.base) if entry.value.base is not None else None
     if not isinstance(base, Dataset):
         return dataset(entry.shape, entry.dtype)

@@ -13,7 +13,7 @@ from patchc.layers.infer import InferenceError
 from patchc.layers.optimizers import layout, own_start
 from patchc.legacy.repair import LegacyError, Repaired, repair_model
 from patchc.model.config import ConfigError, check_order, read_config, write_config
-from patchc.model.graph import Layer, walk
+from patchc.model.graph import Layer, flatten, walk
 from patchc.model.order import keras_order
 from patchc.storage.attach import attach_weights
 from patchc.storage.hdf5 import Dataset, Group, dataset
@@ -103,6 +103,21 @@ def in_keras_order(root: Layer) -> None:
             ordered = keras_order(model.graph)
             kept = set(ordered)
             model.graph.layers = [*ordered, *(x for x in model.graph.layers if x not in kept)]
+
+
+def comparable(config: Any, path: str) -> Any:
+    """A configuration without what depends on who wrote it down: order of layers, known shapes."""
+    root = root_of(config, path)
+    in_keras_order(root)
+    for model in [root, *walk(root)]:
+        if model.graph is None:
+            continue
+        model.graph.inputs = flatten(model.graph.inputs)
+        model.graph.outputs = flatten(model.graph.outputs)
+        for call in model.graph.calls():
+            call.outputs = None
+            call.kwargs = {key: value for key, value in call.kwargs.items() if value is not None}
+    return write_config(root)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Made, copy_file, write_keras
 from patchc.storage.publish import OutputFile
+from patchc.storage.recorded_write import recorded_result, write_recorded
 from patchc.storage.stream import Progress
 
 _KERAS = ".keras"
@@ -48,6 +49,8 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
     """
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
+    if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
+        recorded_result(source, plan)
 
 
 def _check_told_apart(source: KerasFile) -> None:
@@ -82,4 +85,6 @@ def write_model(
     if plan.is_empty and target is source.format:
         copy_file(source, output, progress)
         return {}
+    if target in {Format.MODEL, Format.WEIGHTS}:
+        return write_recorded(source, plan, output, progress)
     return write_keras(source, plan, output, progress)

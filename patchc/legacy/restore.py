@@ -1,0 +1,289 @@
+"""Restore: an edited configuration in the words of the file that it came from. JSON to JSON.
+
+The file of an older Keras keeps its dialect: what no edit touches stays as it
+was written, and a changed value goes to the key that said it before.  What
+cannot be said that way is refused; the caller repairs the result once more and
+holds it against what was wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from patchc.legacy.containers import GRAPH, is_functional
+
+Config = dict[str, Any]
+Entry = Mapping[str, Any]
+_TENSOR = "__keras_tensor__"
+_KERAS_2, _KERAS_3 = 2, 3
+
+
+class RestoreError(ValueError):
+    """Something that the file's own format cannot say; the message is a clause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """What restoring needs to know besides the configurations.
+
+    Args:
+        era: major version of the Keras that wrote the file.
+        origins: path of each layer of the result -> its path in the base; what
+            is missing is new.
+        root_class: what that Keras calls a model with connections.
+    """
+
+    era: int
+    origins: Mapping[str, str]
+    root_class: str = "Functional"
+
+    def model(self, raw: Entry, seen: Entry, new: Entry) -> Config:
+        """A whole model's configuration.
+
+        Args:
+            raw: as the file has it.
+            seen: the same, repaired.
+            new: the wanted one, in the form of `seen`.
+
+        Raises:
+            RestoreError: the format cannot say it.
+        """
+        return self._model(raw, seen, new, "", "")
+
+    def _model(self, raw: Entry, seen: Entry, new: Entry, old_path: str, path: str) -> Config:
+        held = {name_of(e): e for e in _layers(raw)}
+        known = {name_of(e): e for e in _layers(seen)}
+        entries = []
+        for entry in new["config"]["layers"]:
+            name = name_of(entry)
+            origin = self.origins.get(_join(path, name), "")
+            old = origin.rpartition("/")[2] if origin.rpartition("/")[0] == old_path else ""
+            if old in held and old in known:
+                entries.append(self._layer(held[old], known[old], entry, origin, _join(path, name)))
+            elif old in known:
+                continue  # an input that the file leaves to the first layer
+            else:
+                entries.append(self._new(entry))
+        if not is_functional(new["config"]):
+            return self._sequential(raw, seen, new, entries)
+        shifts = self._shifts(raw, new)
+        for entry, wanted in zip(entries, new["config"]["layers"], strict=True):
+            entry |= {"name": name_of(wanted), "inbound_nodes": self._nodes(wanted, shifts)}
+        return self._functional(raw, seen, new, entries, shifts)
+
+    def _functional(
+        self,
+        raw: Entry,
+        seen: Entry,
+        new: Entry,
+        entries: Sequence[Config],
+        shifts: Mapping[str, int],
+    ) -> Config:
+        graph = is_functional(raw["config"])
+        config = self._own(raw, seen, new) if graph else {"name": new["config"]["name"]}
+        config["layers"] = list(entries)
+        models = {name_of(e): e for e in new["config"]["layers"] if _is_model(e)}
+        for key in ("input_layers", "output_layers"):
+            same = graph and seen["config"].get(key) == new["config"][key]
+            ends = raw["config"][key] if same else self._ends(new["config"][key], models, shifts)
+            config[key] = ends
+        return {
+            **raw,
+            "class_name": raw["class_name"] if graph else self.root_class,
+            "config": config,
+        }
+
+    def training(self, raw: Entry, seen: Entry, new: Entry) -> Config:
+        """`training_config`, from what the model is compiled with before and after."""
+        result = dict(raw)
+        key = "optimizer_config" if "optimizer_config" in raw else "optimizer"
+        if seen.get("optimizer") != new.get("optimizer"):
+            optimizers = (raw.get(key), seen.get("optimizer"), new.get("optimizer"))
+            result[key] = self._value(*optimizers)
+        for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
+            if seen.get(name) != new.get(name):
+                result[name] = self._lowered(new.get(name))
+        return result
+
+    def _sequential(self, raw: Entry, seen: Entry, new: Entry, entries: Sequence[Config]) -> Config:
+        if isinstance(raw["config"], list):
+            return {**raw, "config": list(entries)}
+        return {**raw, "config": {**self._own(raw, seen, new), "layers": list(entries)}}
+
+    def _own(self, raw: Entry, seen: Entry, new: Entry) -> Config:
+        """What a model's configuration says besides layers and connections."""
+        sides = [{k: v for k, v in e["config"].items() if k not in GRAPH} for e in (raw, seen, new)]
+        return self.values(*sides)
+
+    # ------------------------------------------------------------------ one layer
+
+    def _layer(self, raw: Entry, seen: Entry, new: Entry, origin: str, path: str) -> Config:
+        if _is_model(new):
+            return self._model(raw, seen, new, origin, path)
+        return {**raw, "config": self.values(raw["config"], seen["config"], new["config"])}
+
+    def _new(self, entry: Entry) -> Config:
+        if self.era < _KERAS_2:
+            raise RestoreError(f"Keras 1 has other arguments for the new layer `{name_of(entry)}`")
+        if _is_model(entry):
+            raise RestoreError(f"the new layer `{name_of(entry)}` is a model")
+        if str(entry.get("module", "")).startswith(("keras.src.ops", "keras.ops")):
+            raise RestoreError(f"the new layer `{name_of(entry)}` is an operation")
+        registered = entry.get("registered_name")
+        return {
+            "class_name": registered or entry["class_name"],
+            "config": self._lowered(dict(entry["config"])),
+        }
+
+    def values(self, raw: Entry, seen: Entry, new: Entry) -> Config:
+        """A configuration whose changed values stand under the keys that the file has for them."""
+        result = dict(raw)
+        for key in {**seen, **new}:
+            if key in seen and key in new and seen[key] == new[key]:
+                continue
+            place = self._place(key, raw, seen)
+            if key not in new:
+                result.pop(place, None)
+            elif place in raw and key in seen:
+                result[place] = self._value(raw[place], seen[key], new[key])
+            else:
+                result[place] = self._lowered(new[key])
+        return result
+
+    def _place(self, key: str, raw: Entry, seen: Entry) -> str:
+        """The key under which the file says what the repaired configuration says under `key`."""
+        if key in raw or key not in seen:
+            return key
+        same = [k for k, v in raw.items() if k not in seen and _is_same(v, seen[key])]
+        if len(same) == 1:
+            return same[0]
+        if self.era < _KERAS_2:
+            raise RestoreError(f"Keras 1 says `{key}` in another way")
+        return key
+
+    def _value(self, raw: Any, seen: Any, new: Any) -> Any:
+        objects = _is_object(raw) and _is_object(seen) and _is_object(new)
+        if objects and seen["class_name"] == new["class_name"]:
+            return {**raw, "config": self.values(raw["config"], seen["config"], new["config"])}
+        return self._lowered(new)
+
+    def _lowered(self, value: Any) -> Any:
+        """A value as an older Keras writes it: objects without the module of their class."""
+        if isinstance(value, list):
+            return [self._lowered(item) for item in value]
+        if not isinstance(value, Mapping):
+            return value
+        if self.era >= _KERAS_3 or not _is_object(value):
+            return {key: self._lowered(item) for key, item in value.items()}
+        if value["class_name"] == "DTypePolicy":
+            return value["config"]["name"]
+        name = value.get("registered_name") or value["class_name"]
+        return {"class_name": name, "config": self._lowered(value["config"])}
+
+    # ---------------------------------------------------------------- connections
+
+    def _shifts(self, raw: Entry, new: Entry) -> dict[str, int]:
+        """From which number on the file counts the calls of each model inside."""
+        models = [name_of(entry) for entry in new["config"]["layers"] if _is_model(entry)]
+        if self.era >= _KERAS_3:
+            return dict.fromkeys(models, 0)
+        read = [h for e in _layers(raw) for h in _histories(e.get("inbound_nodes"))]
+        from_zero = {name for name, number in read if number == 0}
+        return {name: int(name not in from_zero) for name in models}
+
+    def _nodes(self, entry: Entry, shifts: Mapping[str, int]) -> list[Any]:
+        nodes = entry["inbound_nodes"]
+        if self.era >= _KERAS_3:
+            return list(nodes)
+        return [self._node(name_of(entry), node, shifts) for node in nodes]
+
+    def _node(self, name: str, node: Any, shifts: Mapping[str, int]) -> list[Any]:
+        if isinstance(node, list):
+            return [[e[0], e[1] + shifts.get(e[0], 0), *e[2:]] for e in node]
+        args = node["args"]
+        kwargs = {k: _argument(v, shifts) for k, v in node["kwargs"].items() if v is not None}
+        tensors = args[0] if len(args) == 1 and isinstance(args[0], list) else args
+        if (len(args) != 1 and args) or not all(_is_tensor(tensor) for tensor in tensors):
+            raise RestoreError(
+                f"the call of `{name}` has arguments that an older Keras cannot name"
+            )
+        return [[*_history(tensor, shifts), dict(kwargs)] for tensor in tensors]
+
+    def _ends(self, ends: Any, models: Mapping[str, Entry], shifts: Mapping[str, int]) -> list[Any]:
+        """Inputs or outputs, always in a list."""
+        if isinstance(ends, Mapping):
+            raise RestoreError("its inputs or outputs are named, which an older Keras cannot say")
+        flat = [ends] if ends and isinstance(ends[0], str) else list(ends)
+        if self.era >= _KERAS_3:
+            return flat
+        found = []
+        for end in flat:
+            if not isinstance(end, list) or not isinstance(end[0], str):
+                raise RestoreError("its inputs or outputs are nested")
+            name, call, index = end
+            counted = name in models and is_functional(models[name]["config"])
+            found.append([name, call - int(counted) + shifts.get(name, 0), index])
+        return found
+
+
+def _is_same(one: Any, two: Any) -> bool:
+    """Equal, and not as `True` equals 1."""
+    return type(one) is type(two) and bool(one == two)
+
+
+def _layers(entry: Entry) -> list[Entry]:
+    config = entry["config"]
+    return list(config if isinstance(config, list) else config["layers"])
+
+
+def name_of(entry: Entry) -> str:
+    """A layer's name: of its entry, or of its configuration."""
+    config = entry.get("config")
+    inner = config.get("name") if isinstance(config, Mapping) else None
+    return str(entry.get("name") or inner or entry.get("class_name"))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name
+
+
+def _is_model(entry: Entry) -> bool:
+    return is_functional(entry.get("config")) or entry.get("class_name") == "Sequential"
+
+
+def _is_object(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("class_name"), str)
+        and isinstance(value.get("config"), Mapping)
+    )
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("class_name") == _TENSOR
+
+
+def _history(tensor: Entry, shifts: Mapping[str, int]) -> list[Any]:
+    name, call, index = tensor["config"]["keras_history"]
+    return [name, call + shifts.get(name, 0), index]
+
+
+def _argument(value: Any, shifts: Mapping[str, int]) -> Any:
+    if _is_tensor(value):
+        return _history(value, shifts)
+    if isinstance(value, list):
+        return [_argument(item, shifts) for item in value]
+    return value
+
+
+def _histories(node: Any) -> list[tuple[str, int]]:
+    """Layer and call of every tensor in connections of the older form."""
+    if isinstance(node, Mapping):
+        return [found for item in node.values() for found in _histories(item)]
+    if not isinstance(node, list):
+        return []
+    if len(node) in {3, 4} and isinstance(node[0], str) and isinstance(node[1], int):
+        return [(node[0], node[1]), *(f for item in node[3:] for f in _histories(item))]
+    return [found for item in node for found in _histories(item)]
