@@ -156,7 +156,8 @@ def _as_planned(
         return False
     if entry.value.base is None:
         return True
-    return same_old_entries(found, stored_values(base, entry.value.base), entry.value.growths)
+    old = stored_values(base, entry.value.base)
+    return same_old_entries(found, old, entry.value.growths, entry.dtype)
 
 
 def _optimizer(

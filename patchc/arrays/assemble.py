@@ -62,7 +62,8 @@ def assemble(old: Array, growths: Sequence[Growth], dtype: str, key: bytes) -> A
       `i mod n`, or `index` where that is given.
 
     Returns:
-        An array of `old`'s dtype.  Kept entries have the bits that they had.
+        An array of `old`'s dtype.  Kept entries have the bits that they had,
+        unless their growth rescales them.
 
     Raises:
         ValuesError: a map does not fit the weight, or a fill its shape or dtype.
@@ -91,6 +92,9 @@ def _grow(old: Array, growths: Sequence[Growth], dtype: str, key: bytes) -> Arra
     bits = _bits_dtype(old.dtype.itemsize)
     grown = np.zeros(shape, bits)
     _carry(old.view(bits), grown, growths)
+    for growth in growths:
+        if growth.rescales and grown.size:
+            _rescale(grown.view(_working_dtype(old.dtype, dtype)), growth, dtype)
     for growth in reversed(growths):
         if growth.map.new and grown.size:
             with np.errstate(over="ignore", invalid="ignore"):  # old entries may be infinite
@@ -144,10 +148,33 @@ def _kept_runs(axis_map: AxisMap) -> list[tuple[int, int, int]]:
     ]
 
 
+def axis_factors(growth: Growth) -> FloatArray:
+    """What each entry of a changed axis is multiplied by."""
+    return growth.scale * np.array(growth.map.shares()) ** growth.split
+
+
+def _rescale(weight: Array, growth: Growth, dtype: str) -> None:
+    """Multiply kept entries by their factors; each is rounded once."""
+    factors = axis_factors(growth)
+    cube = _as_cube(weight, growth.axis)
+    places = np.flatnonzero((np.array(growth.map.indices()) != NEW) & (factors != 1.0))
+    for before, after in _positions(cube.shape, len(places)):
+        for piece in _slices(len(places), _SUM_ROWS):
+            rows = places[piece]
+            values = decode(cube[before, rows, after], dtype)
+            cube[before, rows, after] = encode(values * factors[rows, np.newaxis], dtype)
+
+
+def _as_cube(weight: Array, axis: int) -> Array:
+    """The weight as (before the axis, axis, after the axis)."""
+    shape = weight.shape
+    return weight.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+
+
 def _fill(weight: Array, growth: Growth, dtype: str, key: bytes) -> None:
     """Make the new entries of one axis, at all positions of the others."""
     axis, fill, shape = growth.axis, growth.fill, weight.shape
-    cube = weight.reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+    cube = _as_cube(weight, axis)
     new = np.flatnonzero(np.array(growth.map.indices()) == NEW)
     stream = stream_key(fill, key)
     if fill.name == "copy":

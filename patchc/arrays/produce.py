@@ -6,9 +6,9 @@ from itertools import product
 
 import numpy as np
 
-from patchc.arrays.assemble import assemble
+from patchc.arrays.assemble import assemble, axis_factors
 from patchc.arrays.bits import derive_key
-from patchc.arrays.dtypes import Array
+from patchc.arrays.dtypes import Array, FloatArray, decode
 from patchc.arrays.initializers import initialise
 from patchc.model.axis import NEW, AxisMap
 from patchc.model.values import Growth, Value
@@ -77,8 +77,13 @@ def old_entries(growths: tuple[Growth, ...], axis: int, size: int) -> tuple[list
     return [new for _, new in pairs], [old for old, _ in pairs]
 
 
-def same_old_entries(changed: Array, old: Array, growths: tuple[Growth, ...]) -> bool:
-    """Whether the entries that a changed weight shares with its base are the same, bit for bit."""
+def same_old_entries(changed: Array, old: Array, growths: tuple[Growth, ...], dtype: str) -> bool:
+    """Whether a changed weight still holds the entries of its base.
+
+    Bit for bit; where they are rescaled, within the rounding of each rescaling.
+    """
+    if any(growth.rescales for growth in growths):
+        return _rescaled_entries(changed, old, growths, dtype)
     ranges = [_kept_ranges(composed(growths, axis, n)) for axis, n in enumerate(old.shape)]
     bits = f"u{old.itemsize}"
     now, before = changed.view(bits), old.view(bits)
@@ -86,6 +91,40 @@ def same_old_entries(changed: Array, old: Array, growths: tuple[Growth, ...]) ->
         np.array_equal(now[tuple(new for new, _ in part)], before[tuple(o for _, o in part)])
         for part in product(*ranges)
     )
+
+
+def _rescaled_entries(changed: Array, old: Array, growths: tuple[Growth, ...], dtype: str) -> bool:
+    """Whether old entries times all their factors are there, row by row of the first axis."""
+    maps = [composed(growths, axis, n) for axis, n in enumerate(old.shape)]
+    factors = [_composed_factors(growths, axis, n) for axis, n in enumerate(old.shape)]
+    kept = [np.flatnonzero(np.array(m.indices()) != NEW) for m in maps]
+    sources = [np.array(m.indices(), np.intp)[places] for m, places in zip(maps, kept, strict=True)]
+    error = sum(growth.rescales for growth in growths) * _SPACING[dtype]
+    for place, source in zip(kept[0], sources[0], strict=True):
+        now = decode(changed[place][np.ix_(*kept[1:])], dtype)
+        wanted = decode(old[source][np.ix_(*sources[1:])], dtype) * factors[0][place]
+        for axis, (places, factor) in enumerate(zip(kept[1:], factors[1:], strict=True)):
+            shape = [-1 if i == axis else 1 for i in range(now.ndim)]
+            wanted = wanted * factor[places].reshape(shape)
+        if not np.allclose(now, wanted, rtol=error, atol=_TINY[dtype], equal_nan=True):
+            return False
+    return True
+
+
+def _composed_factors(growths: tuple[Growth, ...], axis: int, size: int) -> FloatArray:
+    """What the entries of an axis have been multiplied by, all growths taken together."""
+    factors = np.ones(size)
+    for growth in growths:
+        if growth.axis == axis:
+            indices = np.array(growth.map.indices(), np.intp)
+            factors = np.where(indices == NEW, 1.0, factors[indices]) * axis_factors(growth)
+    return factors
+
+
+_SPACING = {"bfloat16": 2.0**-7, "float16": 2.0**-10, "float32": 2.0**-23, "float64": 2.0**-51}
+"""Distance of neighbouring numbers around one; wider for the dtype that is computed in."""
+_TINY = {"bfloat16": 1e-37, "float16": 1e-7, "float32": 1e-37, "float64": 1e-300}
+"""Below this, numbers of a dtype lie as far apart as they will."""
 
 
 def _kept_ranges(change: AxisMap) -> list[tuple[slice, slice]]:

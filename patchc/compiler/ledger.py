@@ -49,6 +49,8 @@ def _fate(weight: Weight, stored: Mapping[str, StoredWeight]) -> str:
         return "new"
     if not value.growths:
         return "kept"
+    if any(growth.rescales for growth in value.growths):
+        return "rescaled"
     return "grown" if weight.size > _size(stored[value.base].shape) else "shrunk"
 
 

@@ -288,7 +288,8 @@ def _slot_entry(
     else:
         growths = _slot_growths(slot, weight)
         value = Value(base=old.address, growths=growths, mirror=mirror if growths else None)
-        fate = "grown" if growths else "kept"
+        rescaled = any(growth.rescales for growth in growths)
+        fate = "rescaled" if rescaled else "grown" if growths else "kept"
     return LedgerEntry(
         address=address,
         path=f"{slot.name} of {weight.path}",
@@ -304,7 +305,13 @@ def _slot_growths(slot: Slot, weight: Trainable) -> tuple[Growth, ...]:
     """The growths of a weight along the axes that the slot has."""
     axes = slot_axes(slot, len(weight.shape))
     return tuple(
-        replace(growth, axis=axes.index(growth.axis), fill=slot.grown)
+        replace(
+            growth,
+            axis=axes.index(growth.axis),
+            fill=slot.grown,
+            scale=growth.scale**-slot.degree,
+            split=growth.gradient * slot.degree,
+        )
         for growth in weight.value.growths
         if growth.axis in axes
     )

@@ -80,15 +80,7 @@ class LedgerEntry:
             "trainable": self.trainable,
             "fate": self.fate,
             "from": value.base,
-            "growths": [
-                {
-                    "axis": g.axis,
-                    "map": g.map.to_json(),
-                    "fill": g.fill.to_json(),
-                    "blocks": g.blocks,
-                }
-                for g in value.growths
-            ],
+            "growths": [growth.to_json() for growth in value.growths],
             "init": value.init.to_json() if value.init else None,
         }
 
@@ -150,7 +142,7 @@ class OptimizerChange:
         counted = Counter(entry.fate for entry in self.entries)
         return {
             "kept": counted["kept"],
-            "grown": counted["grown"],
+            "grown": counted["grown"] + counted["rescaled"],
             "new": counted["new"] + counted["reinitialised"],
             "dropped": self.dropped,
         }

@@ -18,6 +18,7 @@ from patchc.compiler.context import Context, graphs_below
 from patchc.compiler.crossing import Crossing
 from patchc.compiler.movement import Change, mover_of
 from patchc.layers.base import CallSpec, Rule, RuleError, Shape, complete
+from patchc.layers.contracts import Norm
 from patchc.layers.infer import InferenceError, call_spec, rule_of
 from patchc.layers.ports import Port, aliases_of, base_of, derived, inverted, ports_of
 from patchc.model.axis import AxisMap
@@ -53,6 +54,7 @@ class Spread(Crossing):
         arguments: arguments of calls that change, by name or position.
         blocks: after a refusal, the numbers of equal blocks of the axis at
             whose ends new entries could pass.
+        norms: what calls ask of their features, to let old entries be.
     """
 
     context: Context
@@ -64,6 +66,8 @@ class Spread(Crossing):
     configs: dict[Layer, dict[str, Any]] = field(default_factory=dict)
     arguments: dict[Call, dict[Any, Any]] = field(default_factory=dict)
     blocks: tuple[int, ...] = ()
+    norms: dict[Call, Norm] = field(default_factory=dict)
+    _specs: dict[Call, CallSpec] = field(default_factory=dict)
     _changes: dict[Tensor, Change] = field(default_factory=dict)
     _readers: dict[Tensor, list[Call]] = field(default_factory=dict)
     _joins: dict[Call, set[int]] = field(default_factory=dict)
@@ -86,6 +90,7 @@ class Spread(Crossing):
                 self.dimensions,
                 self.configs,
                 self.arguments,
+                self.norms,
                 self._changes,
                 self._forwarded,
                 self._pending,
@@ -96,6 +101,32 @@ class Spread(Crossing):
             if self._settled():
                 return
         self._refuse(self.source, "joins itself in more ways than can be followed")
+
+    @property
+    def repeats(self) -> bool:
+        """Whether new entries are copies of old ones."""
+        return any(d.map.repeats for d in self.dimensions.get(self.source, {}).values())
+
+    @property
+    def changes(self) -> Mapping[Tensor, Change]:
+        """How each tensor changes."""
+        return self._changes
+
+    def readers(self, tensor: Tensor) -> Sequence[Call]:
+        """The calls that read a tensor."""
+        return self._readers.get(tensor, ())
+
+    def spec(self, call: Call) -> CallSpec:
+        """What a call is given, before the change."""
+        return self._spec(call)
+
+    def size(self, tensor: Tensor, axis: int) -> int | None:
+        """Size of an axis of a tensor, before the change."""
+        return self._shape(tensor)[axis]
+
+    def tensor(self, call: Call, port: Port) -> Tensor:
+        """The tensor at a port."""
+        return self._tensor(call, port)
 
     def _settled(self) -> bool:
         """Work off what changes; False where a join met a further input too late."""
@@ -275,7 +306,7 @@ class Spread(Crossing):
         aliases = aliases_of(rule, config)
         self._check_weights(layer, rule, config, label, dimension)
         for call in layer.calls:
-            self._check_coupling(call, rule, config, label)
+            self._check_coupling(call, rule, config, label, dimension)
             for port in ports_of(rule, config, self._spec(call)):
                 base = base_of(port.label)
                 if aliases.get(base, base) == label:
@@ -292,6 +323,11 @@ class Spread(Crossing):
         dimension: Dimension,
     ) -> None:
         """Refuse a change that the weights of a layer cannot follow."""
+        if label not in rule.dimensions(config):
+            try:
+                rule.followed(config, label, dimension.map, dimension.size)
+            except RuleError as error:
+                self._refuse(layer, str(error))
         groups = config.get("groups", 1)
         parts = [axis for weight in layer.weights for axis in weight.axes or ()]
         grouped = rule.class_name.startswith("Conv") and groups > 1
@@ -308,22 +344,25 @@ class Spread(Crossing):
             self._refuse(layer, f"({layer.class_name}) turns it into something else")
 
     def _check_coupling(
-        self, call: Call, rule: Rule, config: Mapping[str, Any], label: str
+        self, call: Call, rule: Rule, config: Mapping[str, Any], label: str, dimension: Dimension
     ) -> None:
-        """Refuse where old entries would notice the new ones, as in a normalisation."""
+        """Note where old entries would notice the new ones, as in a normalisation."""
         spec = self._spec(call)
         feature = rule.feature_of(config, spec)
         if not self.preserve or call.layer in self.tail or feature is None:
             return
-        if base_of(feature) == label and rule.couples_features(config, spec):
-            name = call.layer.class_name
-            self._refuse(call.layer, f"({name}) lets its entries depend on one another")
+        if base_of(feature) == label:
+            asked = rule.norm(config, spec, dimension.map, dimension.size)
+            if asked is not None:
+                self.norms[call] = asked
 
     # ------------------------------------------------------------------------ refusal
 
     def _spec(self, call: Call) -> CallSpec:
+        if call in self._specs:
+            return self._specs[call]
         try:
-            return call_spec(call)
+            return self._specs.setdefault(call, call_spec(call))
         except (InferenceError, RuleError) as error:
             self._refuse(call.layer, str(error))
 

@@ -16,8 +16,10 @@ from patchc.layers.arguments import (
     regularizer,
 )
 from patchc.layers.base import Argument, CallSpec, Config, Rule, RuleError, WeightSpec
+from patchc.layers.contracts import NONE, ONLY_ZERO, Contracts
 from patchc.layers.objects import (
     activation_is_elementwise,
+    activation_keeps,
     activation_name,
     initializer_strategy,
     refuse_activation_objects,
@@ -47,6 +49,10 @@ class Activation(Rule):
         """Whether the activation does, as a softmax."""
         return not activation_is_elementwise(config.get("activation"))
 
+    def kept(self, config: Config) -> Contracts:
+        """What the activation keeps."""
+        return activation_keeps(config.get("activation"))
+
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
         """Where the activation is linear."""
         return {} if activation_name(config.get("activation")) == "linear" else None
@@ -64,6 +70,11 @@ class ReLU(Rule):
     feature = "input"
     elementwise = True
 
+    def kept(self, config: Config) -> Contracts:
+        """Zeros, unless a slope begins at the threshold."""
+        bent = setting(self, config, "threshold") and setting(self, config, "negative_slope")
+        return NONE if bent else ONLY_ZERO
+
 
 class LeakyReLU(Rule):
     """A rectified linear unit with a slope below zero."""
@@ -74,6 +85,7 @@ class LeakyReLU(Rule):
     }
     feature = "input"
     elementwise = True
+    keeps = ONLY_ZERO
 
 
 class ELU(Rule):
@@ -83,6 +95,7 @@ class ELU(Rule):
     arguments: ClassVar[Mapping[str, Argument]] = {"alpha": Argument(number, 1.0)}
     feature = "input"
     elementwise = True
+    keeps = ONLY_ZERO
 
 
 def _shared_axes(value: Any) -> list[int] | None:
@@ -104,6 +117,7 @@ class PReLU(Rule):
     }
     feature = "input"
     elementwise = True
+    keeps = ONLY_ZERO
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`alpha`, one entry per entry of the input, or one for all along a shared axis."""

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from patchc.layers.base import Argument, CallSpec, Config, Rule, WeightSpec
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Contracts
 from patchc.layers.merging import Add
 from patchc.layers.scalars import number, positive_int
+from patchc.model.axis import AxisMap
 from patchc.model.values import Strategy
 
 
@@ -29,9 +31,15 @@ class LayerScale(Rule):
         start = Strategy("Constant", {"value": config["init_values"]})
         return (WeightSpec("gamma", "vars/0", (config["projection_dim"],), ("input",), start),)
 
-    def followed(self, config: Config, label: str, size: int) -> Mapping[str, Any]:
+    keeps = ONLY_ZERO
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """A factor of zero."""
+        return ONLY_ZERO
+
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
         """The number of features is written into the configuration."""
-        return {"projection_dim": size} if label == "input" else {}
+        return {"projection_dim": change.size} if label == "input" else {}
 
 
 class StochasticDepth(Rule):
@@ -40,6 +48,7 @@ class StochasticDepth(Rule):
     class_name = "StochasticDepth"
     feature = "input"
     elementwise = True
+    keeps = BOTH
     arguments: ClassVar[Mapping[str, Argument]] = {"drop_path_rate": Argument(number)}
 
 

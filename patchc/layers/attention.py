@@ -38,6 +38,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
+from patchc.layers.contracts import BOTH, Contracts
 from patchc.layers.einsum import Einsum, Equation, einsum_initializer
 from patchc.layers.parts import initial, setting, tensor
 from patchc.layers.shapes import need_size
@@ -165,6 +166,10 @@ class _HeadAttention(Rule):
             axis = names[start:]
             specs.append(WeightSpec(f"{name}/bias", f"{slot}/1", sizes[start:], axis, bias))
         return specs
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """The last projection is linear."""
+        return BOTH
 
     def groups(self, config: Config) -> Sequence[str]:
         """Its own, those of the projections, and those of softmax and dropout."""

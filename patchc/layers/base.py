@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from patchc.layers.contracts import NONE, Contracts, Norm
+from patchc.model.axis import AxisMap
 from patchc.model.graph import Shape, TensorSpec
 from patchc.model.values import Strategy
 
@@ -162,6 +164,8 @@ class Rule:
             because the class's `from_config` looks for them.
         elementwise: each entry of the output depends on the same entry of the
             input only (of each input, where there are several).
+        keeps: the contracts of new entries that hold of its output where they
+            hold of its inputs, see `patchc.layers.contracts`.
     """
 
     class_name: ClassVar[str]
@@ -179,6 +183,7 @@ class Rule:
     )
     always: ClassVar[tuple[str, ...]] = ()
     elementwise: ClassVar[bool] = False
+    keeps: ClassVar[Contracts] = NONE
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """The weights Keras creates, in the order of `layer.weights`.
@@ -222,6 +227,23 @@ class Rule:
         """
         return False
 
+    def kept(self, config: Config) -> Contracts:
+        """What `keeps` is for this configuration."""
+        return self.keeps
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """The contracts that its weights alone can make new entries of its output meet."""
+        return NONE
+
+    def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
+        """What it asks of its features that change so, to let old entries be; None for nothing.
+
+        Args:
+            change: of the feature axis.
+            size: before.
+        """
+        return Norm() if self.couples_features(config, call) else None
+
     def dimensions(self, config: Config) -> Sequence[str]:
         """The names that `expand` takes as `axis`, the default first."""
         return self.grows
@@ -234,10 +256,11 @@ class Rule:
         """The config keys that change where one of `dimensions` becomes `size`."""
         return {dimension: size}
 
-    def followed(self, config: Config, label: str, size: int) -> Mapping[str, Any]:
-        """The config keys that change where a dimension it does not own becomes `size`.
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
+        """The config keys that change where a dimension of `size` that it does not own changes.
 
-        Such is the number of features where a layer writes down that of its input.
+        Such is the number of features where a layer writes down that of its
+        input.  Raises RuleError where the layer cannot follow.
         """
         return {}
 

@@ -36,8 +36,10 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Contracts
 from patchc.layers.objects import (
     activation_is_elementwise,
+    activation_keeps,
     activation_name,
     refuse_activation_objects,
 )
@@ -128,6 +130,11 @@ class _Convolution(Rule):
     def couples_features(self, config: Config, call: CallSpec) -> bool:
         """Whether the activation does, as a softmax."""
         return not activation_is_elementwise(config.get("activation"))
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """What the activation keeps of what a filter can be; the filters of all groups differ."""
+        grouped = self.arguments.get("groups") and self._get(config, "groups") > 1
+        return activation_keeps(config.get("activation")) & (ONLY_ZERO if grouped else BOTH)
 
     def _check_window(self, config: Config) -> None:
         if max(self._get(config, "strides")) > 1 and max(self._get(config, "dilation_rate")) > 1:
@@ -300,6 +307,10 @@ class _DepthwiseConv(_Convolution):
     feature = "input*depth_multiplier"
     grows = ("depth_multiplier",)
     rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """Zeros; a kernel reads its own feature alone, and cannot make a mean of others."""
+        return super().made(config, call) & ONLY_ZERO
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`kernel` and `bias`."""

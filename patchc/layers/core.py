@@ -30,9 +30,11 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
+from patchc.layers.contracts import BOTH, Contracts
 from patchc.layers.einsum import Einsum, einsum_initializer, parse_equation
 from patchc.layers.objects import (
     activation_is_elementwise,
+    activation_keeps,
     activation_name,
     initializer_strategy,
     refuse_activation_objects,
@@ -133,6 +135,10 @@ class Dense(Rule):
         """Whether the activation does, as a softmax."""
         return not activation_is_elementwise(config.get("activation"))
 
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """What the activation keeps of what the product can be."""
+        return activation_keeps(config.get("activation"))
+
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
         """The identity matrix, where the width stays and nothing else is applied."""
         is_plain = activation_name(config.get("activation")) == "linear"
@@ -188,6 +194,10 @@ class EinsumDense(Rule):
         """Whether the activation does, as a softmax."""
         return not activation_is_elementwise(config.get("activation"))
 
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """What the activation keeps of what the product can be."""
+        return activation_keeps(config.get("activation"))
+
     def dimensions(self, config: Config) -> Sequence[str]:
         """The letters that the kernel brings into the output, the last one first."""
         return Einsum.letters(setting(self, config, "equation"))
@@ -210,6 +220,7 @@ class Identity(Rule):
     class_name = "Identity"
     feature = "input"
     elementwise = True
+    keeps = BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The shapes of all inputs."""

@@ -26,6 +26,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
+from patchc.layers.contracts import BOTH, Contracts
 from patchc.layers.objects import initializer_strategy
 from patchc.layers.parts import setting
 from patchc.layers.shapes import need_min_rank
@@ -59,6 +60,10 @@ class Embedding(Rule):
         shape = tuple(setting(self, config, key) for key in self.grows)
         made = initializer_strategy(config["embeddings_initializer"])
         return (WeightSpec("embeddings", "vars/0", shape, self.grows, made),)
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """Columns may hold anything."""
+        return BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The input's shape, and `output_dim` behind it."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from patchc.layers.base import Config, NoRuleError, RuleError, Shape, TensorSpec
+from patchc.layers.contracts import BOTH, NONE, ONLY_ZERO, Contracts
 from patchc.layers.movement import Given
 from patchc.layers.operands import Operand, axes_of, axis_of, numbers, tensor_of
 from patchc.layers.windows import window_size
@@ -46,10 +47,13 @@ class Linker:
         parameters: of a call, in order.
         view: from configuration and arguments by name, what belongs together;
             raises RuleError where patchc does not know.
+        kept: the contracts of new entries that it hands on, where one of its
+            tensors changes.
     """
 
     parameters: tuple[str, ...]
     view: Callable[[Config, Given], View]
+    kept: Contracts = NONE
 
 
 def _named(rank: int) -> Labels:
@@ -404,6 +408,8 @@ _FLOAT_REDUCTIONS = f"{_REDUCTIONS} Nanvar Prod Ptp Std Sum Var"
 
 LINKED: Mapping[tuple[str, str], Linker] = {
     **{("numpy", name): Linker(_X, _reduction()) for name in _FLOAT_REDUCTIONS.split()},
+    **{("numpy", name): Linker(_X, _reduction(), BOTH) for name in ("Mean", "Sum")},
+    **{("numpy", name): Linker(_X, _reduction(), ONLY_ZERO) for name in ("Amax", "Max", "Min")},
     **{("numpy", name): Linker(_X, _reduction("bool")) for name in ("All", "Any")},
     **{
         ("numpy", name): Linker(_X, _reduction("int32"))
@@ -439,16 +445,16 @@ LINKED: Mapping[tuple[str, str], Linker] = {
     ("nn", "DotProductAttention"): Linker(
         ("query", "key", "value", "bias", "mask", "scale"), _attention
     ),
-    ("numpy", "Dot"): Linker(("x1", "x2"), _dot),
-    ("numpy", "Einsum"): Linker(_OPERANDS, _einsum),
-    ("numpy", "Inner"): Linker(("x1", "x2"), _inner),
-    ("numpy", "Matmul"): Linker(("x1", "x2"), _matmul),
-    ("numpy", "Tensordot"): Linker(("x1", "x2"), _tensordot),
+    ("numpy", "Dot"): Linker(("x1", "x2"), _dot, BOTH),
+    ("numpy", "Einsum"): Linker(_OPERANDS, _einsum, BOTH),
+    ("numpy", "Inner"): Linker(("x1", "x2"), _inner, BOTH),
+    ("numpy", "Matmul"): Linker(("x1", "x2"), _matmul, BOTH),
+    ("numpy", "Tensordot"): Linker(("x1", "x2"), _tensordot, BOTH),
     ("image", "CropImages"): Linker(_IMAGES, _image(_edges("cropping", -1))),
     ("image", "GaussianBlur"): Linker(_IMAGES, _image(_same)),
     ("image", "PadImages"): Linker(_IMAGES, _image(_edges("padding", 1))),
     ("image", "Resize"): Linker(_IMAGES, _image(_resized)),
-    ("nn", "AveragePool"): Linker(_INPUTS, _pool),
-    ("nn", "MaxPool"): Linker(_INPUTS, _pool),
+    ("nn", "AveragePool"): Linker(_INPUTS, _pool, BOTH),
+    ("nn", "MaxPool"): Linker(_INPUTS, _pool, ONLY_ZERO),
 }
 """(module, class) -> which of its axes belong together."""

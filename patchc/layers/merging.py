@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from patchc.layers.arguments import axes, boolean, integer
 from patchc.layers.base import Argument, CallSpec, Config, Rule, RuleError, Shape
+from patchc.layers.contracts import BOTH, ONLY_ZERO
 from patchc.layers.parts import setting
 from patchc.layers.shapes import list_of_inputs, replaced, written
 
@@ -56,12 +57,14 @@ class Add(_Merge):
     """The sum of its inputs."""
 
     class_name = "Add"
+    keeps = BOTH
 
 
 class Subtract(_Merge):
     """The difference of two inputs."""
 
     class_name = "Subtract"
+    keeps = BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The inputs' shapes, broadcast."""
@@ -74,24 +77,28 @@ class Multiply(_Merge):
     """The product of its inputs."""
 
     class_name = "Multiply"
+    keeps = ONLY_ZERO
 
 
 class Average(_Merge):
     """The mean of its inputs."""
 
     class_name = "Average"
+    keeps = BOTH
 
 
 class Maximum(_Merge):
     """The largest of its inputs."""
 
     class_name = "Maximum"
+    keeps = ONLY_ZERO
 
 
 class Minimum(_Merge):
     """The smallest of its inputs."""
 
     class_name = "Minimum"
+    keeps = ONLY_ZERO
 
 
 class Concatenate(Rule):

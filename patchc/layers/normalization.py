@@ -34,8 +34,10 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
+from patchc.layers.contracts import NONE, ONLY_ZERO, Contracts, Norm
 from patchc.layers.parts import initial, setting
 from patchc.layers.shapes import need_size
+from patchc.model.axis import AxisMap
 from patchc.model.values import ONES, ZEROS, Strategy
 
 _ZEROS = Argument(initializer, "zeros")
@@ -127,7 +129,21 @@ class _Normalisation(Rule):
 
 
 class _OverFeatures(_Normalisation):
-    """Whose statistics run over the normalised axes, so that entries there hang together."""
+    """Whose statistics run over the normalised axes, so that entries there hang together.
+
+    From C features to C', a sum of squares that new entries add nothing to is
+    divided by C' in place of C: what comes out grows by sqrt(C'/C), if
+    `epsilon` becomes epsilon*C/C'.  Where every feature stands equally often,
+    nothing changes.
+    """
+
+    def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
+        """That new entries add nothing to the statistics."""
+        runs_over = self.couples_features(config, call)
+        return self._asked(config) if runs_over and not change.is_even(size) else None
+
+    def _asked(self, config: Config) -> Norm:
+        raise NotImplementedError
 
     def couples_features(self, config: Config, call: CallSpec) -> bool:
         """Whether the features are among the normalised axes.
@@ -171,6 +187,10 @@ class BatchNormalization(_Normalisation):
             for i, (name, strategy) in enumerate(self._statistics(config), start=len(affine))
         ]
         return [*affine, *statistics]
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """What `gamma` and `beta` of zero make of it."""
+        return ONLY_ZERO if setting(self, config, "scale") else NONE
 
     def _statistics(self, config: Config) -> list[tuple[str, Strategy]]:
         mean = initial(self, config, "moving_mean_initializer")
@@ -223,9 +243,20 @@ class LayerNormalization(_OverFeatures):
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`gamma` and `beta` as `scale` and `center` say."""
-        scaled = bool(config.get("rms_scaling", False))
-        names = ["gamma"] if scaled else self._affine_names(config)
-        return self._affine(config, call, names)
+        return self._affine(config, call, self._names(config))
+
+    def _names(self, config: Config) -> list[str]:
+        return ["gamma"] if config.get("rms_scaling") else self._affine_names(config)
+
+    def _asked(self, config: Config) -> Norm:
+        """New entries that are the mean add nothing to the variance.
+
+        Over several axes the mean is that of all of them, which no feature has
+        at every place.
+        """
+        if len(self._axes(config)) > 1 or "gamma" not in self._names(config):
+            return Norm()
+        return Norm("mean", ("gamma",), "epsilon")
 
 
 class RMSNormalization(_OverFeatures):
@@ -241,6 +272,10 @@ class RMSNormalization(_OverFeatures):
         """`scale`, which starts at one."""
         size, labels = self._extent(config, call)
         return [WeightSpec("scale", "vars/0", size, labels, ONES)]
+
+    def _asked(self, config: Config) -> Norm:
+        """Zeros add nothing to the sum of squares."""
+        return Norm("zero", ("scale",), "epsilon")
 
 
 def _groups(value: Any) -> int:
@@ -280,12 +315,46 @@ class GroupNormalization(_Normalisation):
         [size], _ = self._extent(config, call)
         return setting(self, config, "groups") not in {-1, size}
 
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """What `gamma` and `beta` of zero make of it."""
+        return ONLY_ZERO if setting(self, config, "scale") else NONE
+
+    def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
+        """That each group stays as it is, or has each of its features equally often."""
+        groups = self._count(config, size)
+        each = size // groups
+        inside = change.gathered(groups, each, 1)
+        whole = change.gathered(1, size, each) is not None
+        return None if whole or (inside is not None and inside.is_even(each)) else Norm()
+
+    def _count(self, config: Config, size: int) -> int:
+        groups = int(setting(self, config, "groups"))
+        return size if groups == -1 else groups
+
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
+        """More groups or fewer where whole ones come or go, the same number otherwise."""
+        groups = self._count(config, size)
+        each = size // groups
+        whole = change.gathered(1, size, each)
+        if whole is not None:
+            return {"groups": whole.size}
+        if change.gathered(groups, each, 1) is not None:
+            return {}
+        raise RuleError(
+            f"has {groups} groups of {each} features, which come and go as a whole: grow by a"
+            f" multiple of {each}"
+        )
+
 
 class UnitNormalization(_OverFeatures):
     """No weights."""
 
     class_name = "UnitNormalization"
     arguments: ClassVar[Mapping[str, Argument]] = {"axis": _LAST}
+
+    def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
+        """Zeros add nothing to the length; copies would."""
+        return Norm("zero") if self.couples_features(config, call) else None
 
 
 def _axis_or_all(value: Any) -> list[int]:

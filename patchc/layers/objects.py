@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from patchc.layers.base import Argument, RuleError
+from patchc.layers.contracts import BOTH, NONE, ONLY_ZERO, Contracts
 from patchc.layers.scalars import (
     axes,
     boolean,
@@ -248,6 +249,40 @@ def activation_name(value: Any) -> str | None:
     if value is None:
         return "linear"
     return value if isinstance(value, str) and value in ACTIVATIONS else None
+
+
+ZERO_AT_ZERO = frozenset(
+    [
+        "linear",
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "celu",
+        "gelu",
+        "silu",
+        "swish",
+        "tanh",
+        "softsign",
+        "hard_tanh",
+        "hard_silu",
+        "hard_swish",
+        "mish",
+        "soft_shrink",
+        "hard_shrink",
+        "tanh_shrink",
+    ]
+)
+"""Activations of `keras.activations` with f(0) = 0."""
+
+
+def activation_keeps(value: Any) -> Contracts:
+    """What an activation hands on: a linear one both contracts, one with f(0) = 0 zeros."""
+    name = activation_name(value)
+    if name == "linear":
+        return BOTH
+    return ONLY_ZERO if name in ZERO_AT_ZERO else NONE
 
 
 def activation_is_elementwise(value: Any) -> bool:

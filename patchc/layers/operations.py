@@ -14,6 +14,7 @@ from typing import Any
 
 from patchc.layers.base import CallSpec, Config, NoRuleError, RuleError, Shape, TensorSpec
 from patchc.layers.constants import array_shape, is_array
+from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contracts
 from patchc.layers.linked import LINKED, Linker, View
 from patchc.layers.movement import Movement, Mover
 from patchc.layers.moving import MOVING
@@ -73,6 +74,13 @@ _PARTIAL = frozenset(
 """Operations that are not defined for all numbers."""
 _FACTORS = frozenset({"Multiply", "Divide", "TrueDivide", "FloorDivide", "Mod", "Fmod", "Power"})
 """Operations whose second operand changes nothing where it is one."""
+_AT_ORIGIN = (
+    "Abs Absolute Arctan Cbrt Celu Elu Erf Expm1 Fabs Gelu HardShrink HardSilu HardTanh LeakyRelu"
+    " Log1p Maximum Minimum Relu Relu6 Selu Sign Silu Sin Sinh SoftShrink Softsign Sqrt Square"
+    " Tanh TanhShrink"
+)
+_ZERO_AT_ZERO = frozenset(_AT_ORIGIN.split())
+"""Operations that make zero of nothing but zeros."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,22 @@ class OperationRule:
             return not (isinstance(second, (int, float)) and second >= 0 and second == int(second))
         divides = "Divide" in self.class_name or self.class_name in {"Mod", "Fmod"}
         return self.class_name in _PARTIAL or (divides and isinstance(second, TensorSpec))
+
+    def kept(self, call: CallSpec) -> Contracts:
+        """What it hands on of the new entries of its tensors, see `patchc.layers.contracts`."""
+        given = _operands(call)[: self.operands]
+        tensors = [isinstance(operand, TensorSpec) for operand in given]
+        if any(is_array(operand) for operand in given):
+            return NONE
+        if self.class_name in {"Add", "Subtract"}:
+            return BOTH if all(tensors) else ONLY_MEAN
+        if self.class_name == "Multiply":
+            return ONLY_ZERO if all(tensors) else BOTH
+        if self.class_name in {"Divide", "TrueDivide"}:
+            return BOTH if tensors == [True, False] else NONE
+        if self.class_name in {"Copy", "Negative", "StopGradient"}:
+            return BOTH
+        return ONLY_ZERO if self.class_name in _ZERO_AT_ZERO and all(tensors) else NONE
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[TensorSpec]:
         """Shape and dtype of the one output.

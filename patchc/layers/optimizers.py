@@ -30,6 +30,8 @@ class Slot:
         grown: how entries for grown entries of the weight start.
         fresh: how the slot of a new weight starts.
         mirror: starts as the weight's own values, in both cases.
+        degree: the power of the gradient that it holds, 0 for none: so it
+            changes where a weight is rescaled.
         axes: which axes of the weight it has: `all`, `no_last` or
             `no_second_last` (Adafactor's row and column averages), `none` for
             a scalar that only keeps the place.
@@ -40,6 +42,7 @@ class Slot:
     grown: Strategy = ZERO
     fresh: Strategy = ZERO
     mirror: bool = False
+    degree: int = 1
     axes: str = "all"
     dtype: str | None = None
 
@@ -71,7 +74,7 @@ Weights = Sequence[Trained]
 Layout = Iterator[Variable]
 
 _MOMENTUM = Slot("momentum")
-_VELOCITY = Slot("velocity", grown=MEAN)
+_VELOCITY = Slot("velocity", grown=MEAN, degree=2)
 
 
 def layout(optimizer: Mapping[str, Any], weights: Weights) -> list[Variable] | None:
@@ -107,7 +110,7 @@ def _own(config: Config) -> Layout:
 def _common(config: Config, weights: Weights) -> Layout:
     """What the base class keeps: moving averages and accumulated gradients."""
     if config.get("use_ema"):
-        yield from _grouped(weights, Slot("average", mirror=True))
+        yield from _grouped(weights, Slot("average", mirror=True, degree=0))
     if config.get("gradient_accumulation_steps"):
         yield from _grouped(weights, Slot("gradient_accumulator"))
 
@@ -153,7 +156,7 @@ def _rmsprop(config: Config, weights: Weights) -> Layout:
 def _adam(config: Config, weights: Weights) -> Layout:
     yield from _interleaved(weights, _MOMENTUM, _VELOCITY)
     if config.get("amsgrad"):
-        yield from _grouped(weights, Slot("velocity_hat", grown=MEAN))
+        yield from _grouped(weights, Slot("velocity_hat", grown=MEAN, degree=2))
 
 
 def _nadam(config: Config, weights: Weights) -> Layout:
@@ -167,17 +170,21 @@ def _adamax(config: Config, weights: Weights) -> Layout:
 
 
 def _adagrad(config: Config, weights: Weights) -> Layout:
-    return _grouped(weights, Slot("accumulator", grown=MEAN, fresh=_accumulator(config)))
+    return _grouped(weights, Slot("accumulator", grown=MEAN, fresh=_accumulator(config), degree=2))
 
 
 def _adadelta(config: Config, weights: Weights) -> Layout:
-    slots = [Slot(name, grown=MEAN) for name in ("accumulated_grad", "accumulated_delta_var")]
+    slots = [
+        Slot(name, grown=MEAN, degree=2) for name in ("accumulated_grad", "accumulated_delta_var")
+    ]
     return _interleaved(weights, *slots)
 
 
 def _ftrl(config: Config, weights: Weights) -> Layout:
     start = _accumulator(config)
-    return _interleaved(weights, Slot("accumulator", grown=start, fresh=start), Slot("linear"))
+    return _interleaved(
+        weights, Slot("accumulator", grown=start, fresh=start, degree=2), Slot("linear")
+    )
 
 
 def _accumulator(config: Config) -> Strategy:
@@ -191,10 +198,10 @@ def _lion(config: Config, weights: Weights) -> Layout:
 def _adafactor(config: Config, weights: Weights) -> Layout:
     for number, weight in enumerate(weights):
         if len(weight.shape) < 2:
-            rows = columns = Slot("placeholder", axes="none", dtype="int32")
+            rows = columns = Slot("placeholder", degree=0, axes="none", dtype="int32")
         else:
-            rows = Slot("row_average", grown=MEAN, axes="no_last")
-            columns = Slot("column_average", grown=MEAN, axes="no_second_last")
+            rows = Slot("row_average", grown=MEAN, degree=2, axes="no_last")
+            columns = Slot("column_average", grown=MEAN, degree=2, axes="no_second_last")
         for slot in (rows, columns, _VELOCITY):
             yield Variable(slot.name, number, slot)
 
@@ -219,7 +226,7 @@ def _muon_uses_adam(config: Config, weight: Trained) -> bool:
 
 
 def _schedule_free(config: Config, weights: Weights) -> Layout:
-    return _interleaved(weights, Slot("momentum", mirror=True), _VELOCITY)
+    return _interleaved(weights, Slot("momentum", mirror=True, degree=0), _VELOCITY)
 
 
 _SLOTS: Mapping[str, Callable[[Config, Weights], Layout]] = {

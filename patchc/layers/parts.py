@@ -17,8 +17,10 @@ from patchc.layers.base import (
     complete,
     policy_of,
 )
+from patchc.layers.contracts import Contracts, Norm
 from patchc.layers.objects import initializer_strategy, is_serialised
 from patchc.layers.registry import rule_for
+from patchc.model.axis import AxisMap
 from patchc.model.initializers import snake_case
 from patchc.model.values import Strategy
 
@@ -178,6 +180,22 @@ class Containing(Rule):
         """Whether the layer inside does."""
         inner = self.inside(config)
         return inner.rule.couples_features(inner.config, self.inner_call(call))
+
+    def kept(self, config: Config) -> Contracts:
+        """What the layer inside keeps."""
+        inner = self.inside(config)
+        return inner.rule.kept(inner.config)
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """What the weights of the layer inside make."""
+        inner = self.inside(config)
+        return inner.rule.made(inner.config, self.inner_call(call))
+
+    def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
+        """What the layer inside asks; its weights are not rescaled from outside."""
+        inner = self.inside(config)
+        asked = inner.rule.norm(inner.config, self.inner_call(call), change, size)
+        return None if asked is None else Norm()
 
     def dimensions(self, config: Config) -> Sequence[str]:
         """Those of the layer inside."""

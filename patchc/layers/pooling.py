@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from patchc.layers.arguments import boolean, data_format, int_tuple, optional, padding
 from patchc.layers.base import REQUIRED, Argument, CallSpec, Config, Rule, Shape
+from patchc.layers.contracts import BOTH, ONLY_ZERO
 from patchc.layers.parts import setting
 from patchc.layers.shapes import need_rank
 from patchc.layers.windows import channels_of, spatial, window_size, with_channels
@@ -53,6 +54,7 @@ class MaxPooling1D(_Pooling):
     """The largest entry of a 1D window."""
 
     class_name = "MaxPooling1D"
+    keeps = ONLY_ZERO
     rank = 1
     arguments = _pooling_arguments(1, [2])
 
@@ -61,6 +63,7 @@ class MaxPooling2D(_Pooling):
     """The largest entry of a 2D window."""
 
     class_name = "MaxPooling2D"
+    keeps = ONLY_ZERO
     rank = 2
     arguments = _pooling_arguments(2, [2, 2])
 
@@ -69,6 +72,7 @@ class MaxPooling3D(_Pooling):
     """The largest entry of a 3D window."""
 
     class_name = "MaxPooling3D"
+    keeps = ONLY_ZERO
     rank = 3
     arguments = _pooling_arguments(3, [2, 2, 2])
 
@@ -77,6 +81,7 @@ class AveragePooling1D(_Pooling):
     """The mean of a 1D window."""
 
     class_name = "AveragePooling1D"
+    keeps = BOTH
     rank = 1
     arguments = _pooling_arguments(1, REQUIRED)
 
@@ -85,6 +90,7 @@ class AveragePooling2D(_Pooling):
     """The mean of a 2D window."""
 
     class_name = "AveragePooling2D"
+    keeps = BOTH
     rank = 2
     arguments = _pooling_arguments(2, REQUIRED)
 
@@ -93,6 +99,7 @@ class AveragePooling3D(_Pooling):
     """The mean of a 3D window."""
 
     class_name = "AveragePooling3D"
+    keeps = BOTH
     rank = 3
     arguments = _pooling_arguments(3, REQUIRED)
 
@@ -119,6 +126,7 @@ class GlobalMaxPooling1D(_GlobalPooling):
     """The largest entry of each channel."""
 
     class_name = "GlobalMaxPooling1D"
+    keeps = ONLY_ZERO
     rank = 1
 
 
@@ -126,6 +134,7 @@ class GlobalMaxPooling2D(_GlobalPooling):
     """The largest entry of each channel."""
 
     class_name = "GlobalMaxPooling2D"
+    keeps = ONLY_ZERO
     rank = 2
 
 
@@ -133,6 +142,7 @@ class GlobalMaxPooling3D(_GlobalPooling):
     """The largest entry of each channel."""
 
     class_name = "GlobalMaxPooling3D"
+    keeps = ONLY_ZERO
     rank = 3
 
 
@@ -140,6 +150,7 @@ class GlobalAveragePooling1D(_GlobalPooling):
     """The mean of each channel."""
 
     class_name = "GlobalAveragePooling1D"
+    keeps = BOTH
     rank = 1
 
 
@@ -147,6 +158,7 @@ class GlobalAveragePooling2D(_GlobalPooling):
     """The mean of each channel."""
 
     class_name = "GlobalAveragePooling2D"
+    keeps = BOTH
     rank = 2
 
 
@@ -154,6 +166,7 @@ class GlobalAveragePooling3D(_GlobalPooling):
     """The mean of each channel."""
 
     class_name = "GlobalAveragePooling3D"
+    keeps = BOTH
     rank = 3
 
 
@@ -179,6 +192,7 @@ class AdaptiveAveragePooling1D(_AdaptivePooling):
     """Means of 1D windows."""
 
     class_name = "AdaptiveAveragePooling1D"
+    keeps = BOTH
     rank = 1
     arguments = _adaptive_arguments(1)
 
@@ -187,6 +201,7 @@ class AdaptiveAveragePooling2D(_AdaptivePooling):
     """Means of 2D windows."""
 
     class_name = "AdaptiveAveragePooling2D"
+    keeps = BOTH
     rank = 2
     arguments = _adaptive_arguments(2)
 
@@ -195,6 +210,7 @@ class AdaptiveAveragePooling3D(_AdaptivePooling):
     """Means of 3D windows."""
 
     class_name = "AdaptiveAveragePooling3D"
+    keeps = BOTH
     rank = 3
     arguments = _adaptive_arguments(3)
 
@@ -203,6 +219,7 @@ class AdaptiveMaxPooling1D(_AdaptivePooling):
     """Largest entries of 1D windows."""
 
     class_name = "AdaptiveMaxPooling1D"
+    keeps = ONLY_ZERO
     rank = 1
     arguments = _adaptive_arguments(1)
 
@@ -211,6 +228,7 @@ class AdaptiveMaxPooling2D(_AdaptivePooling):
     """Largest entries of 2D windows."""
 
     class_name = "AdaptiveMaxPooling2D"
+    keeps = ONLY_ZERO
     rank = 2
     arguments = _adaptive_arguments(2)
 
@@ -219,6 +237,7 @@ class AdaptiveMaxPooling3D(_AdaptivePooling):
     """Largest entries of 3D windows."""
 
     class_name = "AdaptiveMaxPooling3D"
+    keeps = ONLY_ZERO
     rank = 3
     arguments = _adaptive_arguments(3)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchc.layers.base import CallSpec, Config, Rule, TensorSpec
+from patchc.layers.parts import Containing
 from patchc.model.axis import AxisMap
 
 _NO_FEATURES = frozenset({"Embedding", "InputLayer"})
@@ -181,13 +182,18 @@ def inverted(
     return None if found is None else (found, size)
 
 
-def reading_axes(rule: Rule, weight: str, axes: tuple[str, ...]) -> set[int]:
+def reading_axes(rule: Rule, config: Config, weight: str, axes: tuple[str, ...]) -> set[int]:
     """The axes of a weight that are summed over: new entries there have to start at zero."""
+    while isinstance(rule, Containing):
+        inner = rule.inside(config)
+        rule, config = inner.rule, inner.config
     name = weight.rpartition("/")[2]
     if name == "recurrent_kernel":
         return {len(axes) - 2}
     if rule.class_name in _HEADS and weight == "attention_output/kernel":
         return {0, 1}
+    if name == "vector_u":
+        return {len(axes) - 1}  # what it starts from does not change the spectral norm
     if name == "depthwise_kernel" or _runs_over_input(rule.feature or ""):
         return set()
     return {i for i, label in enumerate(axes) if _runs_over_input(label)}

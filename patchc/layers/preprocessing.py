@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from patchc.layers.arguments import either, list_of, number
 from patchc.layers.base import Argument, CallSpec, Config, Rule
+from patchc.layers.contracts import BOTH, ONLY_MEAN, Contracts
 from patchc.layers.parts import setting
 
 _NUMBERS = either(number, list_of(number))
@@ -27,6 +28,10 @@ class Rescaling(Rule):
         """Where one scale and one offset serve all features."""
         values = (setting(self, config, key) for key in self.arguments)
         return not any(isinstance(value, list) for value in values)
+
+    def kept(self, config: Config) -> Contracts:
+        """The mean, and zeros without an offset."""
+        return BOTH if setting(self, config, "offset") == 0 else ONLY_MEAN
 
     def feature_of(self, config: Config, call: CallSpec) -> str | None:
         """`input`, where one scale and one offset serve all features."""

@@ -46,7 +46,9 @@ from patchc.layers.cells import (
     forget_bias,
     kernels,
 )
+from patchc.layers.contracts import NONE, ONLY_ZERO, Contracts
 from patchc.layers.objects import (
+    activation_keeps,
     is_serialised,
     refuse_activation_objects,
 )
@@ -87,6 +89,13 @@ class Recurrent(Rule):
     def step_outputs(self, config: Config, step: Shape) -> tuple[Shape, list[Shape]]:
         """Output and states of one step, without the batch axis."""
         raise NotImplementedError
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """Zeros, from states that are zero: the candidate is, and gates only weigh it."""
+        own_start = len(call.tensors()) == 1
+        return activation_keeps(config.get("activation", "tanh")) & (
+            ONLY_ZERO if own_start else NONE
+        )
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output, then the states."""

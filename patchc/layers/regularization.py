@@ -15,6 +15,7 @@ from patchc.layers.arguments import (
     positive_int,
 )
 from patchc.layers.base import Argument, CallSpec, Config, Rule, Shape
+from patchc.layers.contracts import BOTH
 from patchc.layers.shapes import need_rank
 from patchc.model.values import Strategy
 
@@ -29,6 +30,7 @@ class _Noise(Rule):
 
     feature = "input"
     elementwise = True
+    keeps = BOTH
 
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy]:
         """It always is one at inference."""

@@ -16,6 +16,7 @@ from patchc.layers.arguments import (
     positive_int,
 )
 from patchc.layers.base import Argument, CallSpec, Config, Rule, RuleError, Shape
+from patchc.layers.contracts import BOTH
 from patchc.layers.parts import setting
 from patchc.layers.scalars import Kind, is_integer
 from patchc.layers.shapes import (
@@ -161,6 +162,7 @@ class _Edges(Rule):
     key: ClassVar[str]
     sign: ClassVar[int]
     feature = "input"
+    keeps = BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The input's shape with longer or shorter spatial axes."""
@@ -252,6 +254,7 @@ class _UpSampling(Rule):
 
     rank: ClassVar[int]
     feature = "input"
+    keeps = BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The input's shape with longer spatial axes."""

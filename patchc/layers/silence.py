@@ -7,32 +7,8 @@ from typing import Any
 
 from patchc.layers.base import Config, Rule
 from patchc.layers.infer import rule_of
+from patchc.layers.objects import ZERO_AT_ZERO
 from patchc.model.graph import Layer
-
-ZERO_AT_ZERO = frozenset(
-    [
-        "linear",
-        "relu",
-        "relu6",
-        "leaky_relu",
-        "elu",
-        "selu",
-        "celu",
-        "gelu",
-        "silu",
-        "swish",
-        "tanh",
-        "softsign",
-        "hard_tanh",
-        "hard_silu",
-        "hard_swish",
-        "mish",
-        "soft_shrink",
-        "hard_shrink",
-        "tanh_shrink",
-    ]
-)
-"""Activations of `keras.activations` with f(0) = 0."""
 
 _LAST: Mapping[str, tuple[str, ...]] = {
     "MultiHeadAttention": ("attention_output/kernel", "attention_output/bias"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 NEW = -1
+_LEAN = 1 / 32
+"""How far the shares of copies lean from equal ones, a power of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,35 @@ class AxisMap:
     def new(self) -> int:
         """Number of entries that are new."""
         return sum(length for start, length in self.runs if start == NEW)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether an old entry stands in several places: the others are its copies."""
+        kept = sorted((start, length) for start, length in self.runs if start != NEW)
+        return any(a + n > b for (a, n), (b, _) in pairwise(kept))
+
+    def is_even(self, size: int) -> bool:
+        """Whether every old entry of an axis of `size` stands equally often, and nothing is new."""
+        count = Counter(self.indices())
+        return len(count) == size and NEW not in count and len(set(count.values())) == 1
+
+    def shares(self) -> list[float]:
+        """For each place the part of an old entry that falls to it.
+
+        An entry in one place has all of it, and so has a new one.  The m
+        places of a copied entry have 1/m each, the earlier ones a little more
+        than the later ones: training could never tell equal ones apart.
+        """
+        indices = self.indices()
+        count = Counter(indices)
+        rank: Counter[int] = Counter()
+        shares = []
+        for index in indices:
+            places = 1 if index == NEW else count[index]
+            lean = (places - 1 - 2 * rank[index]) / (places - 1) if places > 1 else 0.0
+            shares.append((1.0 + lean * _LEAN) / places)
+            rank[index] += 1
+        return shares
 
     def is_identity(self, size: int) -> bool:
         """Whether the map leaves an axis of `size` as it is."""

@@ -43,12 +43,40 @@ class Growth:
         blocks: number of equal blocks that the axis consists of, such as the
             four gates of an LSTM kernel; `map` is over the whole axis.  `mean`,
             `sample` and `copy` look at the existing entries of the same block.
+        scale: what old entries are multiplied by; 1 leaves their bits alone.
+        split: where an old entry stands several times in `map`, its places are
+            multiplied by their shares to this power.  1 on an axis that is
+            summed over: together the places count as the old entry did.
+        gradient: the power to which those shares are in the gradient of the
+            entries: 1 where what reads them splits them.
     """
 
     axis: int
     map: AxisMap
     fill: Strategy
     blocks: int = 1
+    scale: float = 1.0
+    split: int = 0
+    gradient: int = 0
+
+    @property
+    def rescales(self) -> bool:
+        """Whether old entries change their values."""
+        return self.scale != 1.0 or (self.split != 0 and self.map.repeats)
+
+    def to_json(self) -> dict[str, Any]:
+        """The growth as a plan shows it."""
+        shown: dict[str, Any] = {
+            "axis": self.axis,
+            "map": self.map.to_json(),
+            "fill": self.fill.to_json(),
+            "blocks": self.blocks,
+        }
+        if self.scale != 1.0:
+            shown["scale"] = self.scale
+        if self.split and self.map.repeats:
+            shown["split"] = self.split
+        return shown
 
 
 @dataclass(frozen=True, slots=True)

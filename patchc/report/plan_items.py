@@ -122,7 +122,7 @@ class Items:
             return WeightLine(name, weight_shape(before), "dropped")
         if operation.action == "resize":
             shapes = f"{weight_shape(before)} -> {weight_shape(after['shape'])}"
-            return WeightLine(name, shapes, strategy_text(after["init"]))
+            return WeightLine(name, shapes, _changed(after))
         if before is not None:
             return WeightLine(name, weight_shape(before), strategy_text(after))
         if isinstance(after, Mapping):
@@ -167,6 +167,16 @@ class Items:
         what = " ".join(filter(None, [first.what, f"({', '.join(told)})" if told else ""]))
         weights = first.weights if first.verb != "remove" else ()
         return replace(first, name=name, kind="", what=what, weights=weights, alike=names)
+
+
+def _changed(after: Mapping[str, Any]) -> str:
+    """What becomes of the entries of a weight: `zeros`, `mean, old ones x 0.5`."""
+    told = [strategy_text(after["init"])] if "init" in after else []
+    if "scale" in after:
+        told.append(f"old ones x {after['scale']:.6g}")
+    if "split" in after:
+        told.append("shared out")
+    return ", ".join(told) or "taken out"
 
 
 def _owners(paths: Iterable[str]) -> set[str]:

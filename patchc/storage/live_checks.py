@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from patchc.arrays.dtypes import Array
-from patchc.arrays.produce import old_entries
+from patchc.arrays.produce import same_old_entries
 from patchc.checks import Check
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.graph import Layer, walk
@@ -121,10 +121,7 @@ def _as_planned(live: LiveModel, plan: Plan, entry: LedgerEntry, values: Values)
     if entry.value.base is None:
         return True
     base = live.stored(entry.value.base)
-    for axis, size in enumerate(base.shape):
-        new, old = old_entries(entry.value.growths, axis, size)
-        found, base = np.take(found, new, axis=axis), np.take(base, old, axis=axis)
-    return _bits_equal(found, base)
+    return same_old_entries(found, base, entry.value.growths, entry.dtype)
 
 
 def _bits_equal(one: Array, other: Array) -> bool:

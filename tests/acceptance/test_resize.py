@@ -163,8 +163,6 @@ def test_growing_and_shrinking_gives_back_the_weights(name: str, tmp_path: Path)
 
 
 REFUSED: dict[str, tuple[tuple[int, ...], Build, str, str]] = {
-    "layer normalisation": ((6, 5), lambda x: layers.LayerNormalization()(_dense(x)),
-                            DENSE, "lets its entries depend on one another"),
     "softmax": ((6, 5), lambda x: layers.Softmax()(_dense(x)), DENSE, "depend on one another"),
     "own softmax": ((6, 5), lambda x: layers.Dense(6, activation="softmax", name="t")(x),
                     DENSE, "depend on one another"),

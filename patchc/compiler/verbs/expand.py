@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import cycle, repeat
 
 from patchc.compiler.context import Context
-from patchc.compiler.fill import strategies
-from patchc.compiler.resize import chosen_dimension, outputs_made_by, resizable, resize
+from patchc.compiler.contracts import UnmetError
+from patchc.compiler.fill import DEFAULT, strategies
+from patchc.compiler.resize import (
+    Resize,
+    chosen_dimension,
+    outputs_made_by,
+    plan_resize,
+    resizable,
+    resize,
+)
 from patchc.compiler.select import Match
+from patchc.errors import PatchError
 from patchc.language.patch import Expand
 from patchc.layers.base import complete
+from patchc.layers.ports import base_of
 from patchc.layers.silence import ends_in_softmax
-from patchc.model.axis import AxisMap
+from patchc.model.axis import NEW, AxisMap
 from patchc.model.graph import Layer, Weight
-from patchc.model.values import Strategy
+from patchc.model.values import ZEROS, Strategy
 
 _LATER = {
     "tokens": "growing a vocabulary by its tokens",
 }
-_COPIES = ("copy", "repeat")
 
 
 def expand(context: Context, verb: Expand, match: Match) -> None:
@@ -44,16 +56,90 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
         targets = [(layer, weight) for weight in layer.weights]
         chosen = strategies(context, context.edit.init, targets)
         fills = dict(zip(layer.weights, chosen, strict=True))
-    resize(
-        context,
-        layer,
-        dimension,
-        change,
-        size,
-        preserve=verb.preserve,
-        fills=fills,
-        placed=verb.at is not None,
-    )
+    copy = context.edit.init.bare if context.edit.init else None
+    if copy is not None and copy.name == "copy" and verb.preserve:
+        change = _copied(context, layer, change, size, copy)
+    plan = _planned(context, layer, dimension, change, size)
+    _check_chosen(context, plan, dimension, fills)
+    resize(context, replace(plan, fills=fills))
+
+
+def _copied(context: Context, layer: Layer, change: AxisMap, size: int, copy: Strategy) -> AxisMap:
+    """The change with a copy of an old entry in place of each new one.
+
+    Raises:
+        PatchError: PC305 where there is no entry of that number.
+    """
+    chosen = copy.arguments.get("index")
+    if chosen is not None and chosen >= size:
+        context.refuse(
+            "PC305",
+            f"`{layer.path}` has no entry {chosen} to copy: it has {size}",
+            span=context.edit.init.span if context.edit.init else None,
+            help=f"entries are 0 to {size - 1}",
+        )
+    sources = cycle(range(size)) if chosen is None else repeat(chosen)
+    return AxisMap.of(next(sources) if i == NEW else i for i in change.indices())
+
+
+def _planned(context: Context, layer: Layer, dimension: str, change: AxisMap, size: int) -> Resize:
+    """What follows from the change; with copies where new entries of another kind cannot be.
+
+    A normalisation does not notice when each entry stands as often as any
+    other: so an axis grows to a multiple of its size.
+
+    Raises:
+        PatchError: PC306, which names the increments that would be possible.
+    """
+    verb = context.edit.verb
+    assert isinstance(verb, Expand)
+
+    def follow(changed: AxisMap) -> Resize:
+        placed = verb.at is not None
+        return plan_resize(
+            context, layer, dimension, changed, size, preserve=verb.preserve, placed=placed
+        )
+
+    try:
+        return follow(change)
+    except UnmetError as error:
+        free = context.edit.init is None and verb.at is None and verb.max_prob_shift is None
+        times, rest = divmod(change.size, size)
+        (found,) = error.diagnostics
+        if rest == 0 and free and not change.repeats:
+            reason = f"new entries are copies, as {found.message.partition(': ')[2]}"
+            return replace(follow(_multiple(size, times)), reason=reason)
+        try:
+            follow(_multiple(size, 2))
+        except PatchError:
+            raise error from None
+        way = f"grow it to a multiple, such as `to: {2 * size}`, without `init` and `at`:"
+        raise PatchError(replace(found, help=f"{way} its entries are then copied")) from None
+
+
+def _multiple(size: int, times: int) -> AxisMap:
+    return AxisMap.of(list(range(size)) * times)
+
+
+def _check_chosen(
+    context: Context, plan: Resize, dimension: str, fills: Mapping[Weight, Strategy]
+) -> None:
+    """Refuse an `init` where a normalisation leaves no choice."""
+    made = plan.agreement.made.get((plan.source, dimension))
+    for weight, fill in fills.items():
+        runs = any(base_of(axis) == dimension for axis in weight.axes or ())
+        if made is None or not runs or fill in (DEFAULT, _FORCED[made]):
+            continue
+        context.refuse(
+            "PC305",
+            f"new entries of `{plan.source.path}/{weight.name}` have to be {made}, because a"
+            " normalisation follows whose old entries must not change",
+            span=context.edit.init.span if context.edit.init else None,
+            help="leave `init` out, or write `preserve: false`",
+        )
+
+
+_FORCED: Mapping[str, Strategy] = {"zero": ZEROS, "mean": Strategy("mean")}
 
 
 def _bounded(
@@ -100,10 +186,10 @@ def _check_available(context: Context, verb: Expand) -> None:
             )
     init = context.edit.init
     for strategy in init.strategies.values() if init else ():
-        if strategy.name in _COPIES:
+        if strategy.name == "repeat":
             context.refuse(
                 "PC310",
-                f"`{strategy.name}` for grown regions is not available in this version",
+                "`repeat` for grown regions is not available in this version",
                 span=init.span if init else None,
                 help="use `mean`, `sample` or a Keras initialiser",
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from patchc.compiler.context import Context
-from patchc.compiler.resize import chosen_dimension, resizable, resize
+from patchc.compiler.resize import chosen_dimension, plan_resize, resizable, resize
 from patchc.compiler.select import Match
 from patchc.language.patch import Shrink
 from patchc.layers.base import complete
@@ -37,4 +37,5 @@ def shrink(context: Context, verb: Shrink, match: Match) -> None:
             "PC301", f"nothing of `{layer.path}` would be left", help="keep at least one entry"
         )
     if len(kept) < size:
-        resize(context, layer, dimension, AxisMap.of(kept), size, preserve=False, fills={})
+        change = AxisMap.of(kept)
+        resize(context, plan_resize(context, layer, dimension, change, size, preserve=False))

@@ -1,0 +1,275 @@
+"""Contracts: what new entries of an axis have to be, so that old ones do not notice them.
+
+A normalisation that the change of an axis reaches asks for new entries that
+are zero, or the mean of the old ones.  What it asks goes back from tensor to
+tensor, through whatever keeps it, to the layers whose weights can make it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from patchc.compiler.movement import mover_of
+from patchc.compiler.propagate import Spread
+from patchc.errors import Diagnostic, PatchError
+from patchc.layers.base import Rule, complete
+from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contract, Contracts
+from patchc.layers.infer import rule_of
+from patchc.layers.operations import LinkedRule, OperationRule, operation_rule
+from patchc.layers.ports import Port, aliases_of, base_of, ports_of
+from patchc.model.graph import Call, Layer, Tensor, flatten
+
+_WORDS: Mapping[Contract, str] = {"zero": "zero", "mean": "the mean of the old ones"}
+
+
+class UnmetError(PatchError):
+    """New entries cannot be what a layer asks for; copies of old ones might do."""
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What the new entries of all that changes have to be.
+
+    Args:
+        spread: what changes.
+        made: by layer and dimension what its weights make new entries be.
+        silent: tensors whose new entries are zero, whatever the input.
+    """
+
+    spread: Spread
+    made: dict[tuple[Layer, str], Contract] = field(default_factory=dict)
+    silent: set[Tensor] = field(default_factory=set)
+    _asked: dict[Tensor, Contract] = field(default_factory=dict)
+    _pending: list[tuple[Tensor, Contract]] = field(default_factory=list)
+    _by: Call | None = None
+
+    @classmethod
+    def of(cls, spread: Spread) -> Agreement:
+        """Meet all that is asked for.
+
+        Raises:
+            UnmetError: PC306 where something cannot be met.
+        """
+        agreement = cls(spread)
+        for call, norm in spread.norms.items():
+            agreement._by = call
+            if norm.wants is None or spread.repeats:
+                agreement._refuse_norm(call)
+            for tensor in call.tensors():
+                agreement._ask(tensor, norm.wants)
+            agreement._work_off()
+        agreement._find_silent()
+        return agreement
+
+    def reads_silence(self, layer: Layer, label: str) -> bool:
+        """Whether all that a layer reads along a dimension is zero in its new entries."""
+        rule = rule_of(layer)
+        if rule is None or not self.silent:
+            return False
+        config = complete(rule, layer.config)
+        read = [
+            self.spread.tensor(call, port)
+            for call in layer.calls
+            for port in self._ports(call, rule, config, label)
+            if not port.output
+        ]
+        return bool(read) and all(tensor in self.silent for tensor in read)
+
+    def _ports(
+        self, call: Call, rule: Rule, config: Mapping[str, Any], label: str
+    ) -> Iterator[Port]:
+        """The ports of a call that run over a dimension."""
+        aliases = aliases_of(rule, config)
+        for port in ports_of(rule, config, self.spread.spec(call)):
+            base = base_of(port.label)
+            if aliases.get(base, base) == label:
+                yield port
+
+    # -------------------------------------------------------------------- backwards
+
+    def _work_off(self) -> None:
+        while self._pending:
+            self._meet(*self._pending.pop())
+
+    def _ask(self, tensor: Tensor, contract: Contract) -> None:
+        """Ask that the new entries of a tensor be something."""
+        if tensor not in self.spread.changes:
+            return
+        known = self._asked.setdefault(tensor, contract)
+        if known != contract:
+            self._refuse(tensor.layer, f"would have to be {_WORDS[known]} as well")
+        self._pending.append((tensor, contract))
+
+    def _meet(self, tensor: Tensor, contract: Contract) -> None:
+        """Let the maker of a tensor see to what is asked, or hand it on to what it reads."""
+        call, layer = tensor.call, tensor.layer
+        if layer.graph is not None:
+            self._ask(flatten(layer.graph.outputs)[tensor.index], contract)
+        elif layer.is_input:
+            self._ask_outside(tensor, contract)
+        elif layer.is_operation or mover_of(layer) is not None or self._is_plain(layer):
+            if contract not in self._kept(call):
+                self._refuse(layer, "cannot hand them on like that")
+            if layer.class_name == "Multiply" and contract == "zero":
+                self._ask_one(call.tensors())
+                return
+            for source in call.tensors():
+                self._ask(source, contract)
+        else:
+            self._meet_by_label(tensor, contract)
+
+    def _ask_one(self, factors: list[Tensor]) -> None:
+        """A product is zero where one factor is: the first that can be."""
+        changed = [factor for factor in factors if factor in self.spread.changes]
+        for factor in changed:
+            before = dict(self.made), dict(self._asked), list(self._pending)
+            self._pending.clear()
+            try:
+                self._ask(factor, "zero")
+                self._work_off()
+            except UnmetError:
+                self.made, self._asked, self._pending = before
+                if factor == changed[-1]:
+                    raise
+            else:
+                self._pending = before[2]
+                return
+
+    def _ask_outside(self, tensor: Tensor, contract: Contract) -> None:
+        """What a nested model reads is made outside of it."""
+        graph = tensor.layer.home
+        assert graph is not None
+        if graph.owner is self.spread.context.root:
+            self._refuse(tensor.layer, "is an input of the model, which holds anything")
+        position = flatten(graph.inputs).index(tensor)
+        for call in graph.owner.calls:
+            self._ask(call.tensors()[position], contract)
+
+    def _meet_by_label(self, tensor: Tensor, contract: Contract) -> None:
+        layer, call = tensor.layer, tensor.call
+        rule = rule_of(layer)
+        assert rule is not None  # the spread has come through it
+        config = complete(rule, layer.config)
+        axis = self.spread.changes[tensor][0]
+        aliases = aliases_of(rule, config)
+        ports = ports_of(rule, config, self.spread.spec(call))
+        label = next(
+            (
+                base_of(port.label)
+                for port in ports
+                if port.output and (self.spread.tensor(call, port), port.axis) == (tensor, axis)
+            ),
+            None,
+        )
+        if label is None:
+            self._refuse(layer, "treats every entry of the axis alike, and adds to it")
+        if contract == "zero" and call in self.spread.norms:
+            return  # new entries of its output are zero
+        if contract in rule.made(config, self.spread.spec(call)):
+            known = self.made.setdefault((layer, aliases.get(label, label)), contract)
+            if known != contract:
+                self._refuse(layer, f"would have to make them {_WORDS[known]} as well")
+            return
+        sources = [self.spread.tensor(call, port) for port in ports if not port.output]
+        if contract not in rule.kept(config) or not sources:
+            self._refuse(layer, "cannot make them so")
+        for source in sources:
+            self._ask(source, contract)
+
+    def _is_plain(self, layer: Layer) -> bool:
+        rule = rule_of(layer)
+        assert rule is not None  # the spread has come through it
+        return rule.is_elementwise(complete(rule, layer.config)) and not layer.weights
+
+    def _kept(self, call: Call) -> Contracts:
+        """The contracts that a layer without weights, or an operation, hands on."""
+        layer, tensors = call.layer, call.tensors()
+        if mover_of(layer) is not None:
+            return BOTH if self._is_whole(call) else ONLY_ZERO
+        changed = sum(tensor in self.spread.changes for tensor in tensors)
+        if layer.is_operation:
+            rule = operation_rule(layer.class_name, layer.module)
+            if isinstance(rule, LinkedRule):
+                return rule.linker.kept if changed == 1 else NONE
+            assert isinstance(rule, OperationRule)  # the spread has come through it
+            kept = rule.kept(self.spread.spec(call))
+        else:
+            found = rule_of(layer)
+            assert found is not None
+            kept = found.kept(complete(found, layer.config))
+        if changed == len(tensors):
+            return kept
+        if layer.class_name == "Multiply" and changed == 1:
+            return BOTH  # the others are one number for all features
+        return ONLY_MEAN if kept == BOTH else NONE
+
+    def _is_whole(self, call: Call) -> bool:
+        """Whether a movement leaves the axis together as it was."""
+        ends = [*call.tensors(), *(Tensor(call, i) for i in range(len(call.outputs or [None])))]
+        changes = self.spread.changes
+        ways = {
+            (changes[tensor][1], self.spread.size(tensor, changes[tensor][0]))
+            for tensor in ends
+            if tensor in changes
+        }
+        return len(ways) == 1
+
+    # ---------------------------------------------------------------------- forwards
+
+    def _find_silent(self) -> None:
+        """Follow zeros from where they are made for as long as they last."""
+        pending = [tensor for tensor, contract in self._asked.items() if contract == "zero"]
+        pending += [Tensor(call) for call in self.spread.norms]
+        while pending:
+            tensor = pending.pop()
+            if tensor in self.silent or tensor not in self.spread.changes:
+                continue
+            self.silent.add(tensor)
+            for call in self.spread.readers(tensor):
+                if self._keeps_silent(call):
+                    pending += [Tensor(call, i) for i in range(len(call.outputs or [None]))]
+
+    def _keeps_silent(self, call: Call) -> bool:
+        layer = call.layer
+        changed = [tensor for tensor in call.tensors() if tensor in self.spread.changes]
+        if layer.graph is not None or not all(tensor in self.silent for tensor in changed):
+            return False
+        if layer.is_operation or mover_of(layer) is not None or self._is_plain(layer):
+            return "zero" in self._kept(call)
+        rule = rule_of(layer)
+        if rule is None or layer.weights:
+            return False
+        return "zero" in rule.kept(complete(rule, layer.config))
+
+    # ----------------------------------------------------------------------- refusal
+
+    def _refuse_norm(self, call: Call) -> NoReturn:
+        layer = call.layer
+        self._raise(
+            f"its axis reaches `{layer.path}`, which ({layer.class_name}) lets its entries"
+            " depend on one another"
+        )
+
+    def _refuse(self, layer: Layer, reason: str) -> NoReturn:
+        assert self._by is not None
+        norm = self._by.layer
+        wanted = self.spread.norms[self._by].wants
+        assert wanted is not None
+        self._raise(
+            f"`{norm.path}` ({norm.class_name}) needs new entries that are {_WORDS[wanted]},"
+            f" and `{layer.path}` ({layer.class_name}) {reason}"
+        )
+
+    def _raise(self, reason: str) -> NoReturn:
+        source = self.spread.source
+        raise UnmetError(
+            Diagnostic(
+                "PC306",
+                f"`{source.path}` cannot change: {reason}",
+                self.spread.context.edit.verb_span,
+                "change a layer whose features end before that, or replace the layers"
+                " between as a `block`",
+            )
+        )
