@@ -170,7 +170,8 @@ def _what_differs(one: KerasFile, entry: LedgerEntry, other: KerasFile) -> str:
     if entry.value.growths:
         old = stored_values(one, entry.value.base)
         new = stored_values(other, entry.address)
-        kept = new.itemsize == old.itemsize and same_old_entries(new, old, entry.value.growths)
+        growths = entry.value.growths
+        kept = new.itemsize == old.itemsize and same_old_entries(new, old, growths, entry.dtype)
         return "its new entries" if kept else "old entries too"
     moved = magnitude(one, entry.value.base, other, entry.address)
     return "its values" if moved is None else f"its values, by {moved.largest:.3g} at most"
