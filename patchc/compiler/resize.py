@@ -149,9 +149,8 @@ def _in_blocks(change: AxisMap, size: int, blocks: int) -> AxisMap | None:
         return None
     each, more = size // blocks, new // blocks
     if not change.repeats:
-        return AxisMap.grown(
-            size, new, [each * (i + 1) for i in range(blocks) for _ in range(more)]
-        )
+        ends = [each * (i + 1) for i in range(blocks)]
+        return AxisMap.grown(size, new, [end for end in ends for _ in range(more)])
     if not change.is_even(size):
         return None
     times = change.size // size

@@ -10,8 +10,8 @@ from itertools import cycle, repeat
 from patchc.compiler.context import Context
 from patchc.compiler.contracts import UnmetError
 from patchc.compiler.fill import DEFAULT, strategies
+from patchc.compiler.member import Resize
 from patchc.compiler.resize import (
-    Resize,
     chosen_dimension,
     outputs_made_by,
     plan_resize,
