@@ -160,6 +160,11 @@ _TEXT = {
         (`patchc.rules`). It is looked for where Python looks, and then in the current directory.
         The message shows what Python or the module itself said.
         Example: `patchc apply m.keras p.yaml -o out.keras --import my_layres`.""",
+    "PC314 patches contradict each other": """
+        The later patch fits the model, but not what the earlier one makes of it. The place is that
+        of the edit that is in its way; the other place is told beside it. Give the patches in the
+        other order, where that works, or write one patch that does both.
+        Example: one patch removes a layer that the next one grows.""",
     "PC401 the file cannot be read": """
         It is not there, is no file, or may not be read. Look at the path and the permissions. Only
         local files are read.
@@ -232,6 +237,11 @@ _TEXT = {
         differ a little from what they would have been.
         Nothing has to be done. With Adam, SGD and the like, old entries go on exactly.
         Example: `expand: {by: 2}` on the head of a model that was trained with Adafactor.""",
+    "PC910 edits of several patches overlap": """
+        Edits of different patches, given in one call, set the same key of a layer, change the same
+        axis, make the same weight anew, or take out what the other has changed. The later one
+        wins. Say it in one of them only, or leave it if that is what you want.
+        Example: one patch freezes a layer and the next one unfreezes it.""",
 }
 
 CODES: Mapping[str, Code] = {

@@ -11,6 +11,7 @@ from typing import Any
 from patchc.checks import Check, check_result
 from patchc.compiler.compile import compile_patches
 from patchc.compiler.plan import Plan
+from patchc.compiler.stack import compile_stack
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
@@ -40,13 +41,18 @@ def plan_file(model: Path, patches: Sequence[Patch]) -> Plan:
     Raises:
         PatchError: the file is not understood, or a patch does not fit it.
     """
-    with open_model(model) as source:
-        return _compile(source, patches)
+    with open_model(model) as source, _expected_digest(source, patches) as digest:
+        return compile_stack(lambda: source.document(digest.hex()), patches)
+
+
+def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
+    """The base's SHA-256, where a patch expects one."""
+    wanted = any(p.expect is not None and "sha256" in p.expect.values for p in patches)
+    return Digest(source.file, source.file.size, sha256=wanted)
 
 
 def _compile(source: KerasFile, patches: Sequence[Patch]) -> Plan:
-    wanted = any(p.expect is not None and "sha256" in p.expect.values for p in patches)
-    with Digest(source.file, source.file.size, sha256=wanted) as digest:
+    with _expected_digest(source, patches) as digest:
         return compile_patches(source.document(digest.hex()), patches)
 
 

@@ -47,10 +47,12 @@ def validate(
     with command("validate", form, color, quiet=quiet, modules=modules) as session:
         loaded = load(patches, settings)
         warnings = [warning for patch in loaded for warning in patch.warnings]
+        independent: tuple[tuple[str, str], ...] = ()
         if model is not None:
-            warnings = list(patchc.plan(model, loaded).warnings)
+            plan = patchc.plan(model, loaded)
+            warnings, independent = list(plan.warnings), plan.independent
         elif any(hasattr(edit.verb, "chain") for patch in loaded for edit in patch.edits):
             from patchc.compiler.new_layers import check_new_layers  # noqa: PLC0415 (takes a while)
 
             check_new_layers(loaded)
-        session.result(lambda out: out.validated(loaded, warnings), warnings)
+        session.result(lambda out: out.validated(loaded, warnings, independent), warnings)

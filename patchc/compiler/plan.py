@@ -209,6 +209,7 @@ class Plan:
         inputs, outputs: name and shape of each.
         structure: structure hash of the result.
         warnings: lints and losses.
+        independent: ids of neighbouring patches whose order does not matter.
     """
 
     base: Document
@@ -227,6 +228,7 @@ class Plan:
     outputs: tuple[Mapping[str, Any], ...]
     structure: str
     warnings: tuple[Diagnostic, ...] = ()
+    independent: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -269,6 +271,7 @@ class Plan:
             "inputs": [dict(end) for end in self.inputs],
             "outputs": [dict(end) for end in self.outputs],
             "structure": self.structure,
+            "independent": [list(pair) for pair in self.independent],
             "diagnostics": [warning.to_dict() for warning in self.warnings],
         }
 

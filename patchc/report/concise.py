@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from patchc.report.diff_text import summary as difference_summary
 from patchc.report.diff_text import weight_cells, what_text
 from patchc.report.model_text import shapes_text
-from patchc.report.plan_text import edits_of, name_of, tally
+from patchc.report.plan_text import edits_of, name_of, order_lines, tally
 from patchc.report.result_text import summary
 from patchc.report.safe import safe
 from patchc.report.source import brief
@@ -33,10 +33,15 @@ class Concise:
         """One diagnostic in one line."""
         return brief(diagnostic)
 
-    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+    def validated(
+        self,
+        patches: Sequence[Patch],
+        warnings: Sequence[Diagnostic],
+        independent: Sequence[tuple[str, str]] = (),
+    ) -> str:
         """A line for each lint, and one for each patch that is valid."""
         valid = [f"{safe(patch.source.name)}: ok" for patch in patches]
-        return "\n".join([*map(self.line, warnings), *valid])
+        return "\n".join([*map(self.line, warnings), *valid, *order_lines(independent)])
 
     def inspected(self, found: Inspection) -> str:
         """A line for each layer; with a selector, the paths that it picks."""

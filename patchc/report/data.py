@@ -28,13 +28,18 @@ class Data:
 
     is_data = True
 
-    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+    def validated(
+        self,
+        patches: Sequence[Patch],
+        warnings: Sequence[Diagnostic],
+        independent: Sequence[tuple[str, str]] = (),
+    ) -> str:
         """The patches that are valid, and the lints."""
         told = [
             {"id": p.id, "sha256": p.sha256, "file": p.source.name, "edits": len(p.edits)}
             for p in patches
         ]
-        return _object("validate", warnings, patches=told)
+        return _object("validate", warnings, patches=told, independent=list(map(list, independent)))
 
     def inspected(self, found: Inspection) -> str:
         """The model, and what a selector picks."""

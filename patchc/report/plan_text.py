@@ -141,7 +141,13 @@ def totals(plan: Plan, paint: Paint = PLAIN) -> list[str]:
     rows.append(("Params", params_text(plan.params)))
     if plan.before.outputs != plan.outputs:
         rows.append(("Outputs", f"{ends_text(plan.before.outputs)} -> {ends_text(plan.outputs)}"))
+    rows += [("Order", line) for line in order_lines(plan.independent)]
     return [f"{paint.bold(padded(name, 11))}{text}" for name, text in rows]
+
+
+def order_lines(independent: Iterable[tuple[str, str]]) -> list[str]:
+    """Which neighbouring patches may change places."""
+    return [f"{safe(a)} and {safe(b)} give the same in either order" for a, b in independent]
 
 
 def _optimizer(change: OptimizerChange, paint: Paint) -> str:

@@ -24,8 +24,13 @@ class Reporter(Protocol):
     is_data: bool
     """Whether all it says is one piece of data, refusals included, for stdout."""
 
-    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
-        """Patches that are valid."""
+    def validated(
+        self,
+        patches: Sequence[Patch],
+        warnings: Sequence[Diagnostic],
+        independent: Sequence[tuple[str, str]] = (),
+    ) -> str:
+        """Patches that are valid, and neighbours whose order does not matter."""
 
     def inspected(self, found: Inspection) -> str:
         """What is inside a model."""

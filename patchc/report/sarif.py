@@ -28,7 +28,12 @@ class Sarif:
 
     is_data = True
 
-    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+    def validated(
+        self,
+        patches: Sequence[Patch],
+        warnings: Sequence[Diagnostic],
+        independent: Sequence[tuple[str, str]] = (),
+    ) -> str:
         """The lints."""
         return _log(warnings)
 

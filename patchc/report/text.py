@@ -31,11 +31,20 @@ class Text:
     def __init__(self, paint: Paint = PLAIN) -> None:
         self._paint = paint
 
-    def validated(self, patches: Sequence[Patch], warnings: Sequence[Diagnostic]) -> str:
+    def validated(
+        self,
+        patches: Sequence[Patch],
+        warnings: Sequence[Diagnostic],
+        independent: Sequence[tuple[str, str]] = (),
+    ) -> str:
         """The patches that are valid, and the lints with their source lines."""
         told = [line for warning in warnings for line in (one(warning, self._paint), "")]
         rows = [(safe(p.source.name), safe(p.id), counted(len(p.edits), "edit")) for p in patches]
         told += [f"{self._paint.green('ok')}  {line}" for line in table(rows)]
+        if independent:
+            from patchc.report.plan_text import order_lines  # noqa: PLC0415 (as above)
+
+            told += order_lines(independent)
         return "\n".join([*told, counts(warnings)] if warnings else told)
 
     def inspected(self, found: Inspection) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from patchc.report.html.markup import Html, element, joined, table
 from patchc.report.plan_items import Item
-from patchc.report.plan_text import edits_of, name_of, tally
+from patchc.report.plan_text import edits_of, name_of, order_lines, tally
 from patchc.report.source import place
 from patchc.report.words import (
     counted,
@@ -50,6 +50,7 @@ def totals(plan: Plan) -> Html:
         rows.append(("Optimizer", f"state dropped: {plan.optimizer.reason}"))
     elif plan.optimizer.entries or plan.optimizer.dropped:
         rows.append(("Optimizer", fates(plan.optimizer.counts())))
+    rows += [("Order", line) for line in order_lines(plan.independent)]
     outputs = ends_text(plan.before.outputs), ends_text(plan.outputs)
     rows.append(("Outputs", " → ".join(dict.fromkeys(outputs))))
     cells = (element("div", element("dt", name), element("dd", told)) for name, told in rows)
