@@ -17,10 +17,23 @@ from patchc.errors import Diagnostic, PatchError
 
 if TYPE_CHECKING:
     from patchc.compiler.plan import Plan
+    from patchc.history import Log
     from patchc.language.patch import Patch
-    from patchc.results import Report
+    from patchc.results import Report, Written
 
-__all__ = ["Diagnostic", "PatchError", "__version__", "apply", "load", "loads", "plan", "verify"]
+__all__ = [
+    "Diagnostic",
+    "PatchError",
+    "__version__",
+    "adopt",
+    "apply",
+    "apply_plan",
+    "load",
+    "loads",
+    "log",
+    "plan",
+    "verify",
+]
 __version__ = "0.1.0"
 
 _Path = str | os.PathLike[str]
@@ -57,27 +70,43 @@ def loads(text: str, name: str = "<string>", params: Mapping[str, str] | None = 
     return language.loads(text, name, params)
 
 
-def plan(model: _Path | Any, patch: Patch | Sequence[Patch]) -> Plan:
+def plan(
+    model: _Path | Any,
+    patch: Patch | Sequence[Patch],
+    out: _Path | None = None,
+    *,
+    force: bool = False,
+    again: bool = False,
+) -> Plan:
     """Compile one or several patches against a model, without changing anything.
 
     Args:
         model: path of a `.keras` file, whose headers are read, not its weights;
             or a `keras.Model` in memory.
         patch: what `load` returned; several are one transaction, in order.
+        out: where to save the plan of a file, for `apply_plan`; the file is
+            read once for its digest.
+        force: replace an existing file.
+        again: take patches that are in the model's history already.
 
     Returns:
         The plan; `str(plan)` is what the command line prints.
 
     Raises:
         PatchError: the model is not understood, or a patch does not fit it.
+        TypeError: `out` for a model in memory.
     """
     if not isinstance(model, (str, os.PathLike)):
+        if out is not None:
+            raise TypeError("the plan of a model in memory cannot be saved: save the model first")
         from patchc.live import plan_live  # noqa: PLC0415 (it imports Keras)
 
         return plan_live(model, _listed(patch))
-    from patchc.pipeline import plan_file  # noqa: PLC0415 (keeps `import patchc` fast)
+    from patchc.pipeline import plan_file, save_plan  # noqa: PLC0415 (keeps `import patchc` fast)
 
-    return plan_file(model, _listed(patch))
+    if out is None:
+        return plan_file(model, _listed(patch), again=again)
+    return save_plan(model, _listed(patch), out, force=force, again=again)
 
 
 @overload
@@ -89,6 +118,7 @@ def apply(
     force: bool = False,
     in_place: bool = False,
     digest: bool = True,
+    again: bool = False,
 ) -> Report: ...
 
 
@@ -110,6 +140,7 @@ def apply(
     force: bool = False,
     in_place: bool = False,
     digest: bool = True,
+    again: bool = False,
     report: bool = False,
 ) -> Any:
     """Apply one or several patches to a model file, or to a model in memory.
@@ -124,6 +155,7 @@ def apply(
         force: replace an existing file.
         in_place: `out` is the model itself.
         digest: put the SHA-256 of both files into the report.
+        again: take patches that are in the model's history already.
         report: for a model in memory, give back the report too.
 
     Returns:
@@ -145,7 +177,73 @@ def apply(
         raise TypeError("a model file gives a file: name it with `out`")
     from patchc.pipeline import apply_file  # noqa: PLC0415 (keeps `import patchc` fast)
 
-    return apply_file(model, _listed(patch), out, force=force, in_place=in_place, digest=digest)
+    return apply_file(
+        model,
+        _listed(patch),
+        out,
+        force=force,
+        in_place=in_place,
+        digest=digest,
+        again=again,
+    )
+
+
+def apply_plan(
+    model: _Path, plan: _Path, out: _Path, *, force: bool = False, in_place: bool = False
+) -> Report:
+    """Carry out a saved plan, exactly as it was reviewed.
+
+    Args:
+        model: path of the model that was planned.
+        plan: path of the plan.
+        out: path of the result.
+        force: replace an existing file.
+        in_place: `out` is the model itself.
+
+    Raises:
+        PatchError: model or patch have changed since (PC408), or the file is
+            no plan that this version carries out (PC409); nothing was written.
+    """
+    from patchc.pipeline import apply_file  # noqa: PLC0415 (keeps `import patchc` fast)
+    from patchc.saved import read_plan  # noqa: PLC0415 (as above)
+
+    saved = read_plan(plan)
+    return apply_file(model, saved.patches(), out, force=force, in_place=in_place, saved=saved)
+
+
+def log(model: _Path) -> Log:
+    """The history of a model file: the patches that made it.
+
+    Returns:
+        A log; its `.history` lists the patches, newest first.
+
+    Raises:
+        PatchError: the file is not understood.
+    """
+    from patchc.history import log_of  # noqa: PLC0415 (keeps `import patchc` fast)
+
+    return log_of(model)
+
+
+def adopt(
+    before: _Path, after: _Path, out: _Path, *, force: bool = False, in_place: bool = False
+) -> Written:
+    """Give a model that Keras has trained and saved the history of the one before.
+
+    Args:
+        before: a model with a history.
+        after: the same model, as Keras saved it.
+        out: path of the result.
+        force: replace an existing file.
+        in_place: `out` is `after` itself.
+
+    Raises:
+        PatchError: `before` has no history, or the models are not built alike
+            (PC316); nothing was written.
+    """
+    from patchc.history import adopt_history  # noqa: PLC0415 (keeps `import patchc` fast)
+
+    return adopt_history(before, after, out, force=force, in_place=in_place)
 
 
 def verify(

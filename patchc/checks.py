@@ -7,16 +7,19 @@ plan and against the base, byte by byte.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic
+from patchc.model.history import Applied
 from patchc.storage.attach import OPTIMIZER, datasets, find
+from patchc.storage.formats import Format
 from patchc.storage.hdf5 import Dataset
-from patchc.storage.keras_file import KerasFile
+from patchc.storage.history import without_history
+from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import result_tree
-from patchc.storage.keras_write import Made
+from patchc.storage.keras_write import Made, entries, metadata_of
 from patchc.storage.older import comparable
 from patchc.storage.stream import Comparison, Progress
 
@@ -73,6 +76,7 @@ def check_result(
         _kept(base, plan, result, compare),
         _changed(base, plan, result, made),
         _optimizer(base, plan, result, compare, made),
+        *([_history(base, plan, result)] if result.format is Format.KERAS else []),
         _other_members(base, plan, result, compare),
     )
 
@@ -179,13 +183,25 @@ def _optimizer(
     return _verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
 
 
+def _history(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
+    """The history goes on with the patches; by which version of patchc does not matter."""
+    planned = (*base.history, *entries(plan, base))
+    same = _unversioned(result.history) == _unversioned(planned)
+    same = same and without_history(result.metadata) == without_history(metadata_of(base))
+    detail = f"{len(planned)} patches" if len(planned) != 1 else "1 patch"
+    return Check("history-as-planned", same, detail if same else f"`{METADATA}` differs")
+
+
+def _unversioned(history: Sequence[Applied]) -> list[Applied]:
+    return [replace(applied, patchc="") for applied in history]
+
+
 def _other_members(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
     new_names = {old: new for new, old in plan.assets.items()}
-    made = {"config.json", "model.weights.h5"} | ({"metadata.json"} if base.older else set())
     carried = [
         member
         for member in (base.archive.members if base.archive else ())
-        if member.name not in made
+        if member.name not in {CONFIG, METADATA, WEIGHTS}
         and (not member.name.startswith("assets/") or member.name in new_names)
     ]
     wrong = []

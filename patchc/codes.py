@@ -160,11 +160,24 @@ _TEXT = {
         (`patchc.rules`). It is looked for where Python looks, and then in the current directory.
         The message shows what Python or the module itself said.
         Example: `patchc apply m.keras p.yaml -o out.keras --import my_layres`.""",
+    "PC313 the patch is in the model already": """
+        The model's history holds a patch of this id. To apply it a second time is seldom meant, so
+        it takes `--again`. A changed patch is another one: give it an id of its own.
+        Example: `patchc apply patched.keras p.yaml -o out.keras`, where `p.yaml` made it.""",
     "PC314 patches contradict each other": """
         The later patch fits the model, but not what the earlier one makes of it. The place is that
         of the edit that is in its way; the other place is told beside it. Give the patches in the
         other order, where that works, or write one patch that does both.
         Example: one patch removes a layer that the next one grows.""",
+    "PC315 an applied patch was edited": """
+        A patch of the folder is in the model's history, and was another text when it was applied.
+        What has been applied stays as it is: put the file back, and write a further patch.
+        Example: `patchc apply model.keras patches/ -o out.keras`.""",
+    "PC316 the history cannot be carried over": """
+        `adopt` gives the history of a model to the same model after a training. The first one has
+        none, the second has another one already, or they are not built alike. Name the model as it
+        was before the training, and as Keras saved it after.
+        Example: `patchc adopt other.keras trained.keras -o out.keras`.""",
     "PC401 the file cannot be read": """
         It is not there, is no file, or may not be read. Look at the path and the permissions. Only
         local files are read.
@@ -197,6 +210,10 @@ _TEXT = {
         The model is not what it was when it was planned or first read, so the plan is stale. Plan
         again, and do not write to the file while patchc reads it.
         Example: `patchc apply MODEL --plan PLAN` after a further training.""",
+    "PC409 the plan cannot be used": """
+        The file is no plan that `patchc plan -o` wrote, has another format version, or was edited:
+        only what the patches give, and what was reviewed, is carried out. Plan again.
+        Example: `patchc apply MODEL --plan PLAN`, where another version of patchc made PLAN.""",
     "PC501 the result does not hold": """
         A check of the result failed: a kept weight differs, or the outputs moved by more than
         `verify` allows. The output is not published. Weaken `verify` only if the change is meant.

@@ -15,6 +15,8 @@ from patchc.compiler.stack import compile_stack
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
+from patchc.saved import SavedPlan, saved_text
+from patchc.snapshot import snapshot, weight_crcs
 from patchc.storage.background import Background
 from patchc.storage.checked import CheckedBase, open_checked
 from patchc.storage.digest import Digest
@@ -35,14 +37,41 @@ def no_progress(total: int) -> Progress:
     return lambda _: None
 
 
-def plan_file(model: Path, patches: Sequence[Patch]) -> Plan:
+def plan_file(model: Path, patches: Sequence[Patch], *, again: bool = False) -> Plan:
     """Compile patches against a model file; reads its headers.
+
+    Args:
+        again: take patches that are in the model's history already.
 
     Raises:
         PatchError: the file is not understood, or a patch does not fit it.
     """
     with open_model(model) as source, _expected_digest(source, patches) as digest:
-        return compile_stack(lambda: source.document(digest.hex()), patches)
+        return compile_stack(lambda: source.document(digest.hex()), patches, again=again)
+
+
+def save_plan(
+    model: Path, patches: Sequence[Patch], out: Path, *, force: bool = False, again: bool = False
+) -> Plan:
+    """Compile patches against a model file, and write the plan; reads the whole file.
+
+    Args:
+        force: replace an existing file.
+        again: take patches that are in the model's history already.
+
+    Raises:
+        PatchError: nothing was written.
+    """
+    with open_checked(model) as base:
+        source = base.source
+        with publishing(out, force=force, inputs=[source.file.identity]) as output:
+            crcs = weight_crcs(source)  # beside the digest, which reads the same bytes
+            sha256 = base.digest.hex()
+            plan = compile_stack(lambda: source.document(sha256), patches, again=again)
+            base.check()
+            kept = snapshot(source, plan, str(sha256), crcs)
+            output.write_at(0, saved_text(plan, kept).encode())
+    return plan
 
 
 def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
@@ -51,9 +80,22 @@ def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
     return Digest(source.file, source.file.size, sha256=wanted)
 
 
-def _compile(source: KerasFile, patches: Sequence[Patch]) -> Plan:
+def _compile(source: KerasFile, patches: Sequence[Patch], *, again: bool) -> Plan:
     with _expected_digest(source, patches) as digest:
-        return compile_patches(source.document(digest.hex()), patches)
+        return compile_patches(source.document(digest.hex()), patches, again=again)
+
+
+def _planned(
+    base: CheckedBase, patches: Sequence[Patch], saved: SavedPlan | None, *, again: bool
+) -> Plan:
+    """What to do; with a saved plan, exactly that."""
+    if saved is None:
+        return _compile(base.source, patches, again=again)
+    saved.check_base(base)
+    # The base is the planned one, history included.
+    plan = _compile(base.source, patches, again=True)
+    saved.check_plan(plan)
+    return plan
 
 
 def apply_file(
@@ -64,14 +106,18 @@ def apply_file(
     force: bool = False,
     in_place: bool = False,
     digest: bool = True,
+    again: bool = False,
+    saved: SavedPlan | None = None,
 ) -> Report:
     """Apply patches to a model file, see `apply_opened`.
 
     Args:
         digest: compute SHA-256 of input and output for the report.
     """
-    with open_checked(model, sha256=digest) as base:
-        return apply_opened(base, patches, out, force=force, in_place=in_place)
+    with open_checked(model, sha256=digest or saved is not None) as base:
+        return apply_opened(
+            base, patches, out, force=force, in_place=in_place, again=again, saved=saved
+        )
 
 
 def apply_opened(
@@ -81,6 +127,8 @@ def apply_opened(
     *,
     force: bool = False,
     in_place: bool = False,
+    again: bool = False,
+    saved: SavedPlan | None = None,
     progress: ProgressFactory = no_progress,
 ) -> Report:
     """Apply patches to a model file that is open.
@@ -90,13 +138,15 @@ def apply_opened(
     Args:
         force: replace an existing file.
         in_place: replace the input.
+        again: take patches that are in the model's history already.
+        saved: the plan that the patches come from, of which nothing may differ.
 
     Raises:
         PatchError: nothing was written.
     """
     source = base.source
     target = output_format(source, out)
-    plan = _compile(source, patches)
+    plan = _planned(base, patches, saved, again=again)
     check_writable(source, plan, target, os.fspath(out))
     place = publishing(
         out,
@@ -124,6 +174,8 @@ def apply_opened(
             )
             on_disk.result()
         base.check()
+        if saved is not None:
+            saved.check_digest(base)
         _refuse_failures(report)
     return report
 
@@ -198,7 +250,8 @@ def verify_files(
         PatchError: a file is not understood, or a patch does not fit.
     """
     with open_model(before) as source, open_model(after) as result:
-        plan = _compile(source, patches)
+        # What BEFORE went through earlier says nothing of AFTER.
+        plan = _compile(source, patches, again=True)
         checks = check_result(source, plan, result, no_progress(0))
         if run is not False:
             checks += _compared(before, after, patches, plan, {} if run is True else run)

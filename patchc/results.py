@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from patchc.checks import Check
@@ -64,4 +64,38 @@ class Report:
             "outputs": [dict(end) for end in plan.outputs],
             "checks": [check.to_dict() for check in self.checks],
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a command wrote that compiles no patch: `adopt` or `revert`.
+
+    Args:
+        base: path of the model that it worked on.
+        output: path and size of what it wrote.
+        summary: one sentence that sums up.
+        details: further sentences.
+        facts: what the JSON says beyond that.
+        warnings: what could not be done.
+    """
+
+    command: str
+    base: Mapping[str, Any]
+    output: Mapping[str, Any]
+    summary: str
+    details: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as JSON (`schemas/report.v1.schema.json`)."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "command": self.command,
+            "ok": True,
+            "base": dict(self.base),
+            "output": dict(self.output),
+            **self.facts,
+            "diagnostics": [warning.to_dict() for warning in self.warnings],
         }

@@ -27,6 +27,8 @@ COMMANDS = (
     "verify",
     "diff",
     "report",
+    "log",
+    "adopt",
     "explain",
     "schema",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+import patchc
 from patchc.cli.options import Color, Format
 from patchc.cli.session import Ended, Session, running
 from patchc.errors import Diagnostic, PatchError
@@ -71,15 +73,38 @@ def settings_of(values: Sequence[str] | None) -> dict[str, str]:
     return settings
 
 
-def load(paths: Sequence[str], settings: dict[str, str]) -> tuple[Patch, ...]:
+def output_of(out: str | None, model: str, *, in_place: bool) -> str:
+    """The file to write; wrong usage where it is not named."""
+    if out is None and not in_place:
+        raise typer.BadParameter("name the output, or pass --in-place", param_hint="-o")
+    return model if out is None else out
+
+
+def load(
+    paths: Sequence[str], settings: dict[str, str], model: str | None = None
+) -> tuple[Patch, ...]:
     """The patches, with their parameters set.
+
+    Args:
+        paths: patch files, and folders.
+        model: the model whose history says which patches of a folder are left
+            out; without one, all of them are loaded.
 
     Raises:
         PatchError: everything that is wrong with any of them.
     """
     from patchc.language.several import load_all  # noqa: PLC0415 (`explain` needs no YAML)
 
-    return load_all(paths, settings)
+    return load_all([file for path in paths for file in _files(path, model)], settings)
+
+
+def _files(path: str, model: str | None) -> Sequence[str]:
+    if not os.path.isdir(path):
+        return [path]
+    from patchc.language.folder import pending_in  # noqa: PLC0415 (as above)
+
+    history = () if model is None else patchc.log(model).history[::-1]
+    return pending_in(path, {applied.id: applied.sha256 for applied in history})
 
 
 @contextmanager
@@ -101,12 +126,13 @@ def opened(
             base = stack.enter_context(open_checked(model, sha256=sha256))
         except PatchError as error:
             raise PatchError(*_problems(paths, settings), *error.diagnostics) from None
-        yield base, load(paths, settings)
+        yield base, load(paths, settings, model)
 
 
 def _problems(paths: Sequence[str], settings: dict[str, str]) -> tuple[Diagnostic, ...]:
+    """What is wrong with patches, where the model cannot say which of a folder are pending."""
     try:
-        load(paths, settings)
+        load([path for path in paths if not os.path.isdir(path)], settings)
     except PatchError as error:
         return error.diagnostics
     return ()

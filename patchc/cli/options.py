@@ -42,9 +42,13 @@ class SchemaName(StrEnum):
 
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A .keras file.")]
-Patches = Annotated[
-    list[str],
-    typer.Argument(metavar="PATCH", help="Patch files; several are one transaction, in order."),
+_PATCHES_HELP = (
+    "Patch files; several are one transaction, in order. A folder stands for the patches in it"
+    " that are not in the model's history."
+)
+Patches = Annotated[list[str], typer.Argument(metavar="PATCH", help=_PATCHES_HELP)]
+SomePatches = Annotated[
+    list[str] | None, typer.Argument(metavar="PATCH", help=_PATCHES_HELP, show_default=False)
 ]
 FormatOption = Annotated[
     Format,
@@ -78,10 +82,21 @@ OutOption = Annotated[
     str | None,
     typer.Option("--output", "-o", metavar="OUT", help="The file to write, a .keras file."),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace OUT if it exists.")]
+PlanOutOption = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PLAN", help="Save the plan, for `apply --plan`."),
+]
+PlanOption = Annotated[
+    str | None,
+    typer.Option("--plan", metavar="PLAN", help="Carry out a saved plan, exactly as it is."),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace the output if it exists.")]
 InPlaceOption = Annotated[bool, typer.Option("--in-place", help="Replace MODEL itself.")]
 NoDigestOption = Annotated[
     bool, typer.Option("--no-digest", help="Leave out the SHA-256 of both files; faster.")
+]
+AgainOption = Annotated[
+    bool, typer.Option("--again", help="Take patches that are in the model's history already.")
 ]
 CheckOption = Annotated[
     bool, typer.Option("--check", help="Exit with 1 when there is something to do.")

@@ -72,6 +72,11 @@ class Session:
         """Print a text that is the same in every format."""
         _print(text)
 
+    def tell(self, text: str) -> None:
+        """Say something beside the result, on stderr, to whoever reads words."""
+        if not (self.quiet or reporter(self.format, Paint()).is_data):
+            _complain(text)
+
     def refuse(self, diagnostics: Sequence[Diagnostic]) -> None:
         """Say why the command is refused: data on stdout, words on stderr."""
         out = reporter(self.format, Paint())

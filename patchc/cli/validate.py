@@ -45,7 +45,7 @@ def validate(
     """Check patches."""
     settings = settings_of(set_)
     with command("validate", form, color, quiet=quiet, modules=modules) as session:
-        loaded = load(patches, settings)
+        loaded = load(patches, settings, model)
         warnings = [warning for patch in loaded for warning in patch.warnings]
         independent: tuple[tuple[str, str], ...] = ()
         if model is not None:

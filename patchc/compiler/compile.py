@@ -15,17 +15,16 @@ from patchc.compiler.optimizer import (
     stored_optimizer,
     trainable_weights,
 )
+from patchc.compiler.outline import classes, edit_label, ends, outline, patch_label
 from patchc.compiler.outputs import output_names
 from patchc.compiler.plan import (
-    EditLabel,
     OptimizerChange,
     Outline,
-    PatchLabel,
     Plan,
     StorageGroup,
 )
 from patchc.compiler.region import Block
-from patchc.compiler.select import Match, Selecting, Selection, literal_names, named_ends, no_match
+from patchc.compiler.select import Match, Selecting, Selection, literal_names, no_match
 from patchc.compiler.training import change_training
 from patchc.compiler.verbs.add_output import add_output
 from patchc.compiler.verbs.expand import expand
@@ -88,41 +87,29 @@ _SOME = (Freeze, InitVerb, Remove, SetConfig, Truncate)
 """Verbs that match one or more layers by default; the others match exactly one."""
 
 
-def compile_patches(document: Document, patches: Sequence[Patch]) -> Plan:
+def compile_patches(document: Document, patches: Sequence[Patch], *, again: bool = False) -> Plan:
     """Compile patches, in order, against a document.
 
     The document's root is edited in place: give each compilation its own.
 
+    Args:
+        again: take patches that are in the model's history already.
+
     Raises:
         PatchError: with everything that was found.
     """
-    _check_available(patches)
     _check_model(document)
     assert document.root.graph is not None
     infer(document.root.graph)
-    before = Outline(_classes(document.root), _ends(document.root.graph.outputs))
+    before = outline(document.root)
     params = parameter_counts(document.root)
     optimizer = stored_optimizer(document.root, document.optimizer)
     training = Training(optimizer, trainable_weights(document.root))
     edits = [(patch, edit) for patch in patches for edit in patch.edits]
-    context = _context(document, edits)
-    _run(context, patches)
+    context = _context(document)
+    _run(context, patches, again=again)
     context.edit_number = len(edits) - 1  # what follows from all edits is told with the last
     return _finish(context, patches, edits, before, params, training)
-
-
-def _check_available(patches: Sequence[Patch]) -> None:
-    """Keys of the format that this version knows and does not carry out yet."""
-    found = [
-        Diagnostic("PC310", f"`{key}` is not available in this version", patch.spans.get(key), way)
-        for patch in patches
-        for key, given, way in (
-            ("requires", patch.requires, "leave it out; the order of patches is yours to keep"),
-        )
-        if given
-    ]
-    if found:
-        raise PatchError(*found)
 
 
 def _check_model(document: Document) -> None:
@@ -136,11 +123,11 @@ def _check_model(document: Document) -> None:
         )
 
 
-def _context(document: Document, edits: Sequence[tuple[Patch, Edit]]) -> Context:
+def _context(document: Document) -> Context:
     graph = document.root.graph
     assert graph is not None
     live = {call.layer for call in reachable_calls(graph)}
-    context = Context(document, *edits[0])
+    context = Context(document)
     context.idle_inputs = frozenset(t.layer for t in flatten(graph.inputs)) - live
     context.output_names = output_names(document.root)
     context.inputs_before = {
@@ -153,13 +140,14 @@ def _context(document: Document, edits: Sequence[tuple[Patch, Edit]]) -> Context
 # -------------------------------------------------------------------------- edits
 
 
-def _run(context: Context, patches: Sequence[Patch]) -> None:
+def _run(context: Context, patches: Sequence[Patch], *, again: bool) -> None:
     """Compile edit after edit.
 
     After an edit that fails, later ones are still checked for what they
     select and for their new layers, so that one run finds as much as it can.
     """
     found: list[Diagnostic] = []
+    done = [applied.id for applied in context.document.history]
     for patch in patches:
         context.patch = patch
         for edit in patch.edits:
@@ -168,7 +156,7 @@ def _run(context: Context, patches: Sequence[Patch]) -> None:
             try:
                 if not found:
                     if edit.index == 0:
-                        check_expectations(context)
+                        check_expectations(context, done, again=again)
                     _compile_edit(context)
                 elif not _depends(edit, patches):
                     _select(context)
@@ -178,6 +166,7 @@ def _run(context: Context, patches: Sequence[Patch]) -> None:
             context.edit_number += 1
         if not found:
             change_training(context)
+        done.append(patch.id)
     if found:
         raise PatchError(*found)
 
@@ -292,8 +281,8 @@ def _finish(
     return Plan(
         base=document,
         before=before,
-        patches=tuple(PatchLabel(p.id, p.sha256, p.source.name, p.description) for p in patches),
-        edits=tuple(_label(patch, edit) for patch, edit in edits),
+        patches=tuple(patch_label(patch) for patch in patches),
+        edits=tuple(edit_label(patch, edit) for patch, edit in edits),
         operations=tuple(context.operations),
         ledger=ledger,
         optimizer=optimizer,
@@ -306,9 +295,9 @@ def _finish(
             "trainable_before": params[1],
             "trainable_after": after[1],
         },
-        layers=_classes(root),
-        inputs=_ends(graph.inputs),
-        outputs=_ends(graph.outputs),
+        layers=classes(root),
+        inputs=ends(graph.inputs),
+        outputs=ends(graph.outputs),
         structure=structure_hash(root),
         warnings=tuple(
             sorted(
@@ -353,11 +342,6 @@ def _warn_coupled(context: Context, training: Training, change: OptimizerChange)
         )
 
 
-def _label(patch: Patch, edit: Edit) -> EditLabel:
-    text = f"edits[{edit.index}] {edit.verb_name}"
-    return EditLabel(patch.id, text, patch.source.name, edit.span.line, edit.why)
-
-
 def _storage_groups(groups: Mapping[Layer, str]) -> tuple[StorageGroup, ...]:
     """Every group in which Keras writes `vars`, with the name on the layer's own."""
     found = []
@@ -386,14 +370,3 @@ def _assets(document: Document, groups: Mapping[Layer, str]) -> dict[str, str]:
         if prefix is not None:
             found[moved[prefix] + name.removeprefix(prefix)] = name
     return found
-
-
-def _classes(root: Layer) -> dict[str, str]:
-    return {layer.path: layer.class_name for layer in walk(root)}
-
-
-def _ends(structure: Any) -> tuple[dict[str, Any], ...]:
-    return tuple(
-        {"name": name, "shape": list(tensor.spec.shape) if tensor.spec else None}
-        for name, tensor in named_ends(structure)
-    )

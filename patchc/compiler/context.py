@@ -34,8 +34,8 @@ class Context:
     """
 
     document: Document
-    patch: Patch
-    edit: Edit
+    patch: Patch = field(init=False)
+    edit: Edit = field(init=False)
     edit_number: int = 0
     operations: list[Operation] = field(default_factory=list)
     warnings: list[Diagnostic] = field(default_factory=list)

@@ -1,7 +1,8 @@
-"""`expect`: what must hold of the model before anything is done."""
+"""`expect`, `requires` and the history: what must hold before anything is done."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from patchc.compiler.context import Context, shape_text
@@ -9,12 +10,46 @@ from patchc.compiler.select import named_ends
 from patchc.model.document import structure_hash
 
 
-def check_expectations(context: Context) -> None:
-    """Hold the model, as earlier patches left it, against `expect`.
+def check_expectations(context: Context, done: Collection[str], *, again: bool) -> None:
+    """Hold the model, as earlier patches left it, against what the patch says of it.
+
+    Args:
+        done: ids of the patches in the history, and of the earlier ones.
+        again: whether the patch itself may be among them.
 
     Raises:
-        PatchError: PC307 for everything that does not hold.
+        PatchError: PC307 and PC313 for everything that does not hold.
     """
+    patch = context.patch
+    if patch.id in done and not again:
+        context.problem(
+            "PC313",
+            f"`{patch.id}` is in the history of the model already",
+            patch.spans["id"],
+            "`patchc log MODEL` shows the history; apply it a second time with `--again`",
+        )
+    for wanted in patch.requires:
+        if wanted not in done:
+            message = f"`{wanted}` is required, and is not in the history of the model"
+            way_out = _missing(context, wanted)
+            context.problem("PC307", message, patch.spans["requires"], way_out)
+    _check_expect(context)
+    context.raise_problems()
+
+
+def _missing(context: Context, wanted: str) -> str:
+    document = context.document
+    if not document.fingerprint:
+        return "a model in memory has no history: apply the patch to the saved file"
+    if document.history:
+        return f"apply `{wanted}` first, or give both patches in one call"
+    return (
+        f"apply `{wanted}` first; where Keras has saved the model since, it dropped the history:"
+        " `patchc adopt BEFORE AFTER -o OUT` carries it over"
+    )
+
+
+def _check_expect(context: Context) -> None:
     expect = context.patch.expect
     if expect is None:
         return
@@ -27,7 +62,6 @@ def check_expectations(context: Context) -> None:
                 expect.spans[key],
                 "use the model that the patch was written for, or change `expect`",
             )
-    context.raise_problems()
 
 
 def _found(context: Context, key: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from patchc.errors import Diagnostic
@@ -169,12 +169,29 @@ class PatchLabel:
 
     Args:
         file: its name, as the user wrote it.
+        text: the file's whole text.
+        params: the value of each parameter.
+        seed: as the patch says; None where it says nothing.
     """
 
     id: str
     sha256: str
     file: str
     description: str | None
+    text: str = field(default="", repr=False)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The label as JSON."""
+        return {
+            "id": self.id,
+            "sha256": self.sha256,
+            "file": self.file,
+            "description": self.description,
+            "params": dict(self.params),
+            "seed": self.seed,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +201,12 @@ class Outline:
     Args:
         layers: class of each layer by path, in the order of `model.layers`.
         outputs: name and shape of each.
+        structure: structure hash.
     """
 
     layers: Mapping[str, str]
     outputs: tuple[Mapping[str, Any], ...]
+    structure: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,10 +273,7 @@ class Plan:
             "command": "plan",
             "ok": True,
             "base": self._base_facts(),
-            "patches": [
-                {"id": p.id, "sha256": p.sha256, "file": p.file, "description": p.description}
-                for p in self.patches
-            ],
+            "patches": [patch.to_dict() for patch in self.patches],
             "edits": [
                 {"patch": e.patch, "edit": e.text, "file": e.file, "line": e.line, "why": e.why}
                 for e in self.edits
@@ -280,6 +296,7 @@ class Plan:
             "path": self.base.path,
             "sha256": self.base.digest,
             **self.base.fingerprint,
+            "structure": self.before.structure,
             "layers": len(self.before.layers),
             "outputs": [dict(end) for end in self.before.outputs],
         }

@@ -16,11 +16,14 @@ from patchc.model.document import Document
 Compile = Callable[[Sequence[Patch]], Plan]
 
 
-def compile_stack(base: Callable[[], Document], patches: Sequence[Patch]) -> Plan:
+def compile_stack(
+    base: Callable[[], Document], patches: Sequence[Patch], *, again: bool = False
+) -> Plan:
     """Compile patches, and hold several of them against one another.
 
     Args:
         base: gives a fresh document for each compilation.
+        again: take patches that are in the model's history already.
 
     Returns:
         The plan; its warnings name edits of different patches that overlap
@@ -32,7 +35,7 @@ def compile_stack(base: Callable[[], Document], patches: Sequence[Patch]) -> Pla
     """
 
     def compiled(given: Sequence[Patch]) -> Plan:
-        return compile_patches(base(), given)
+        return compile_patches(base(), given, again=again)
 
     if len(patches) < 2:
         return compiled(patches)

@@ -6,6 +6,7 @@ the compiler.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -264,3 +265,10 @@ class Patch:
     spans: Mapping[str, Span] = field(default_factory=dict)
     """Place of each top-level key's value."""
     warnings: tuple[Any, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The file's whole text, a byte order mark included: what `sha256` is of."""
+        text = self.source.text
+        same = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() == self.sha256
+        return text if same else f"\ufeff{text}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from patchc.model.graph import Layer, Tensor, map_tensors, walk
+from patchc.model.history import Applied
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Document:
         assets: names of the archive's members that belong to layers.
         fingerprint: size and CRC-32 of the stored weights.
         digest: SHA-256 of the whole file, where it was asked for.
-        history: ids of the patches that made the model, oldest first.
+        history: the patches that made the model, oldest first.
         keras_version: of the Keras that wrote it, "" where that is not known.
     """
 
@@ -56,7 +57,7 @@ class Document:
     assets: tuple[str, ...] = ()
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     digest: str | None = None
-    history: tuple[str, ...] = ()
+    history: tuple[Applied, ...] = ()
     keras_version: str = ""
 
 

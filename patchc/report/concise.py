@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from patchc.compiler.plan import Plan
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
+    from patchc.history import Log
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
     from patchc.report.plan_items import Item
-    from patchc.results import Report
+    from patchc.results import Report, Written
 
 
 class Concise:
@@ -63,6 +64,17 @@ class Concise:
     def differed(self, found: Difference) -> str:
         """A line for each layer and each weight that differ, and one that sums up."""
         return "\n".join([*_differences(found), difference_summary(found)])
+
+    def logged(self, log: Log) -> str:
+        """A line for each patch, newest first."""
+        return "\n".join(
+            f"{safe(log.path)}: {safe(applied.id)} sha256:{applied.sha256}"
+            for applied in log.history
+        )
+
+    def written(self, written: Written) -> str:
+        """A line for each warning, and one that sums up."""
+        return "\n".join([*map(brief, written.warnings), safe(written.summary)])
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """A line for each code."""

@@ -7,18 +7,20 @@ Plans follow `schemas/plan.v1.schema.json`, everything else
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from patchc.storage.jsontext import finite
 
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
+    from patchc.history import Log
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
-    from patchc.results import Report
+    from patchc.results import Report, Written
 
 _VERSION = "1.0"
 
@@ -57,6 +59,14 @@ class Data:
         """The difference."""
         return _text(found.to_dict())
 
+    def logged(self, log: Log) -> str:
+        """The history."""
+        return _text(log.to_dict())
+
+    def written(self, written: Written) -> str:
+        """The result."""
+        return _text(written.to_dict())
+
     def explained(self, codes: Mapping[str, Code]) -> str:
         """Codes with title and explanation."""
         told = [
@@ -86,15 +96,4 @@ def _object(
 
 
 def _text(data: Any) -> str:
-    return json.dumps(_finite(data), indent=2, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    """The same data with infinities and NaN, which JSON does not have, as text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
+    return json.dumps(finite(data), indent=2, allow_nan=False)

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from patchc.compiler.plan import Plan
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
+    from patchc.history import Log
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
-    from patchc.results import Report
+    from patchc.results import Report, Written
 
 
 class Reporter(Protocol):
@@ -43,6 +44,12 @@ class Reporter(Protocol):
 
     def differed(self, found: Difference) -> str:
         """How two models differ."""
+
+    def logged(self, log: Log) -> str:
+        """Which patches are in a model."""
+
+    def written(self, written: Written) -> str:
+        """What a command wrote that compiles no patch."""
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """What diagnostic codes mean."""

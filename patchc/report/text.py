@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from patchc.compiler.plan import Plan
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
+    from patchc.history import Log
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
-    from patchc.results import Report
+    from patchc.results import Report, Written
 
 
 class Text:
@@ -70,6 +71,17 @@ class Text:
         from patchc.report.diff_text import difference_text  # noqa: PLC0415 (as above)
 
         return difference_text(found, self._paint)
+
+    def logged(self, log: Log) -> str:
+        """The patches in a model, newest first."""
+        from patchc.report.log_text import log_text  # noqa: PLC0415 (as above)
+
+        return log_text(log, self._paint)
+
+    def written(self, written: Written) -> str:
+        """What was written, and what could not be done."""
+        told = [line for warning in written.warnings for line in (one(warning, self._paint), "")]
+        return "\n".join([*told, *map(safe, written.details), safe(written.summary)])
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """One code in full, or a list of several."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from typing import Any
 
 _MAX_DIGITS = 400
@@ -19,6 +21,17 @@ def parse_json(text: bytes) -> Any:
         return json.loads(text.decode("utf-8"), object_pairs_hook=_unique, parse_int=_integer)
     except RecursionError:
         raise ValueError("it nests too deep") from None
+
+
+def finite(value: Any) -> Any:
+    """The same data with infinities and NaN, which JSON does not have, as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.model.document import Document
+from patchc.model.history import Applied
 from patchc.storage.archive import Archive, read_archive
 from patchc.storage.attach import attach_weights
+from patchc.storage.digest import Digest
 from patchc.storage.files import InputFile, open_regular
 from patchc.storage.formats import Format
 from patchc.storage.hdf5 import Group, Hdf5Error
 from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.history import contents_digest, read_history
 from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
 from patchc.storage.older import Older, root_of
@@ -44,6 +47,8 @@ class KerasFile:
         archive, weights: the zip archive, and its member with the weights,
             where there is one and its weights are not compressed.
         older: what an older file looks like before it is seen this way.
+        metadata: what Keras and patchc say of the file; empty where the format
+            has no place for it.
     """
 
     file: InputFile
@@ -55,6 +60,23 @@ class KerasFile:
     archive: Archive | None = None
     weights: Member | None = None
     older: Older | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def history(self) -> tuple[Applied, ...]:
+        """The patches that made the model, oldest first; PatchError PC404 where it is damaged."""
+        return read_history(self.metadata, self.file.path)
+
+    def contents(self) -> str:
+        """SHA-256 of what the file holds: what the history calls it by.
+
+        Of an archive it is taken over names, sizes and CRC-32 of the members,
+        which costs no pass over the file; else over the whole file.
+        """
+        if self.archive is not None:
+            return contents_digest(self.archive.members)
+        with Digest(self.file, self.file.size) as digest:
+            return str(digest.hex())
 
     def document(self, digest: str | None = None) -> Document:
         """A fresh document: compiling edits it.
@@ -81,6 +103,7 @@ class KerasFile:
             assets=tuple(name for name in names if name.startswith("assets/")),
             fingerprint={**crc, "bytes": self.file.size},
             digest=digest,
+            history=self.history,
             keras_version=self.keras_version,
         )
 
@@ -106,6 +129,8 @@ def keras_archive(file: InputFile) -> KerasFile:
     archive = read_archive(file)
     config = _read_json(archive, CONFIG)
     metadata = _read_json(archive, METADATA)
+    if not isinstance(metadata, dict):
+        raise _refusal("PC404", file.path, f"`{METADATA}` is no mapping")
     weights = _weights_member(archive)
     return KerasFile(
         file=file,
@@ -114,7 +139,8 @@ def keras_archive(file: InputFile) -> KerasFile:
         tree=_read_tree(file, weights),
         data=Window(file, weights.offset),
         weights=weights,
-        keras_version=str(metadata.get("keras_version", "")) if metadata else "",
+        keras_version=str(metadata.get("keras_version", "")),
+        metadata=metadata,
     )
 
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import patchc
 from patchc.compiler.plan import LedgerEntry, Plan
+from patchc.model.history import Applied
+from patchc.storage.archive import Archive
 from patchc.storage.attach import find
 from patchc.storage.hdf5 import Dataset
 from patchc.storage.hdf5_writer import layout
+from patchc.storage.history import with_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import keeps_weights, result_tree
 from patchc.storage.members import (
@@ -26,10 +32,10 @@ from patchc.storage.members import (
     rewritten,
 )
 from patchc.storage.publish import OutputFile
-from patchc.storage.stream import Progress, Sink
+from patchc.storage.stream import Comparison, Progress, Sink
 
 # What is written loads in every Keras 3; a date would make each result another file.
-_METADATA = json.dumps({"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}).encode()
+_METADATA = {"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}
 
 Made = dict[str, bytes]
 """Address of a changed weight -> fingerprint of the values that were made for it."""
@@ -59,6 +65,59 @@ def copy_file(source: KerasFile, output: OutputFile, progress: Progress) -> None
         sink.copy(source.file, 0, source.file.size)
 
 
+def write_history(
+    source: KerasFile, archive: Archive, history: Sequence[Applied], output: OutputFile
+) -> None:
+    """Write a copy of an archive that has another history."""
+    with Sink(output, lambda _: None) as sink:
+        written = [
+            _write_bytes(sink, member, with_history(source.metadata, history))
+            if member.name == METADATA
+            else _write_copy(source, sink, member)
+            for member in archive.members
+        ]
+        sink.write(central_directory(written))
+
+
+def changed_member(first: Archive, second: Archive) -> str | None:
+    """The first member but for the metadata that two archives do not share bit for bit."""
+    compare = Comparison(lambda _: None)
+    for member in first.members:
+        other = second.find(member.name)
+        size = member.compressed_size
+        if member.name != METADATA and not (
+            other is not None
+            and other.compressed_size == size
+            and compare.same(first.file, member.offset, second.file, other.offset, size)
+        ):
+            return member.name
+    return None
+
+
+def metadata_of(source: KerasFile) -> Mapping[str, Any]:
+    """What the metadata of a result say beside its history."""
+    return _METADATA if source.older is not None else source.metadata
+
+
+def entries(plan: Plan, source: KerasFile) -> tuple[Applied, ...]:
+    """What the history gains by a plan: nothing where there is nothing to do."""
+    if plan.is_empty:
+        return ()
+    base = source.contents()
+    return tuple(
+        Applied(
+            id=patch.id,
+            sha256=patch.sha256,
+            text=patch.text,
+            params=patch.params,
+            seed=patch.seed,
+            patchc=patchc.__version__,
+            base=base,
+        )
+        for patch in plan.patches
+    )
+
+
 def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
     """Members of the result with the name that each has there, in the base's order."""
     if source.archive is None:
@@ -76,8 +135,9 @@ def _write_member(
 ) -> Member:
     name, member = named
     older = source.older is not None
-    if member.name == METADATA and older:
-        return _write_bytes(sink, member, _METADATA)
+    if member.name == METADATA:
+        history = (*source.history, *entries(plan, source))
+        return _write_bytes(sink, member, with_history(metadata_of(source), history))
     if member.name == CONFIG and (older or plan.config != source.config):
         return _write_bytes(sink, member, json.dumps(plan.config).encode())
     if member.name == WEIGHTS and not keeps_weights(source, plan):

@@ -119,11 +119,11 @@ def test_check_says_by_its_exit_code_whether_there_is_something_to_do(desk: Path
 def test_apply_writes_and_says_so(desk: Path) -> None:
     result = run("apply", "small.keras", "grow.yaml", "-o", "out.keras")
     assert result.exit_code == 0
-    assert result.stdout.endswith("\nWrote out.keras, all 6 checks hold.\n")
+    assert result.stdout.endswith("\nWrote out.keras, all 7 checks hold.\n")
     assert "  ok      kept-weights-identical" in result.stdout
     verified = run("verify", "small.keras", "out.keras", "grow.yaml")
     assert verified.exit_code == 0
-    assert verified.stdout.endswith("\nVerified out.keras, all 6 checks hold.\n")
+    assert verified.stdout.endswith("\nVerified out.keras, all 7 checks hold.\n")
 
 
 def test_a_result_of_another_patch_fails(desk: Path) -> None:

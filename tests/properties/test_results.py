@@ -80,7 +80,7 @@ def test_edits_together_are_edits_one_after_the_other(data: Any) -> None:
         assert plan is not None
         patchc.apply(base, patch_of(edits), together)
         patchc.apply(base, patch_of(edits[:1]), first)
-        patchc.apply(first, patch_of(edits[1:]), second)
+        patchc.apply(first, patch_of(edits[1:]), second, again=True)
         assert oracle.config_of(second) == oracle.config_of(together)
         grown = {entry.address for entry in plan.ledger.entries if entry.value.growths}
         one, other = oracle.layer_weights(together), oracle.layer_weights(second)
@@ -107,5 +107,5 @@ def test_growing_and_shrinking_back_restores_every_weight(data: Any) -> None:
         assert size is not None
         patchc.apply(base, grow, grown)
         drop = {"select": path, "shrink": {"drop": [size, size + 1]}}
-        patchc.apply(grown, patch_of([drop]), back)
+        patchc.apply(grown, patch_of([drop]), back, again=True)
         assert oracle.weight_bytes(back) == oracle.weight_bytes(base)

@@ -49,4 +49,4 @@ def test_layers_come_one_to_a_line(desk: Path) -> None:
 
 def test_apply_says_one_line(desk: Path) -> None:
     lines = run("apply", "small.keras", "grow.yaml", "-o", "out.keras")
-    assert lines == ["Wrote out.keras, all 6 checks hold."]
+    assert lines == ["Wrote out.keras, all 7 checks hold."]
