@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -91,4 +92,13 @@ def test_patches_together_are_patches_in_turn(zoo: Zoo, tmp_path: Path) -> None:
     patchc.apply(zoo("tower"), patches, together)
     patchc.apply(zoo("tower"), patches[0], half)
     patchc.apply(half, patches[1], turn)
-    assert together.read_bytes() == turn.read_bytes()
+    one, two = zipfile.ZipFile(together), zipfile.ZipFile(turn)
+    for member in ("config.json", "model.weights.h5"):
+        assert one.read(member) == two.read(member)
+    histories = [patchc.log(path).history for path in (together, turn)]
+    assert [[a.id for a in history] for history in histories] == [["second", "first"]] * 2
+    assert histories[0][1] == histories[1][1]
+    assert [history[0].base for history in histories] == [
+        patchc.log(zoo("tower")).contents,  # both patches were applied to that
+        patchc.log(half).contents,
+    ]

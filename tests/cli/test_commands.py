@@ -140,7 +140,7 @@ def test_verify_runs_both_models_on_request(desk: Path) -> None:
     result = run(*names, "--run", "--probes", "3")
     assert result.exit_code == 0
     assert " on 3 probes, allowed 1e-06 + 1e-05 relative\n" in result.stdout
-    assert result.stdout.endswith("\nVerified out.keras, all 7 checks hold.\n")
+    assert result.stdout.endswith("\nVerified out.keras, all 8 checks hold.\n")
     refused = run(*names, "--run", "--outputs", "same", "--format", "json")
     assert refused.exit_code == 1
     check = json.loads(refused.stdout)["checks"][-1]
