@@ -74,7 +74,7 @@ class Concise:
 
     def written(self, written: Written) -> str:
         """A line for each warning, and one that sums up."""
-        return "\n".join([*map(brief, written.warnings), safe(written.summary)])
+        return "\n".join([*map(self.line, written.warnings), safe(written.summary)])
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """A line for each code."""

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from patchc.compiler.plan import Plan
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
+    from patchc.history import Log
     from patchc.inspect import Inspection
     from patchc.language.patch import Patch
-    from patchc.results import Report
+    from patchc.results import Report, Written
 
 
 class Sarif:
@@ -52,6 +53,14 @@ class Sarif:
     def differed(self, found: Difference) -> str:
         """A difference is no finding."""
         return _log(())
+
+    def logged(self, log: Log) -> str:
+        """A history is no finding."""
+        return _log(())
+
+    def written(self, written: Written) -> str:
+        """What could not be done."""
+        return _log(written.warnings)
 
     def explained(self, codes: Mapping[str, Code]) -> str:
         """The codes as rules."""

@@ -118,7 +118,7 @@ def test_explain() -> None:
         ("plan", "missing.keras", "grow.yaml"),
         ("apply", "small.keras", "wrong.yaml", "-o", "out.keras"),
         ("apply", "small.keras", "grow.yaml", "-o", "small.keras"),
-        ("apply", "small.keras", "grow.yaml", "-o", "out.keras", "--import", "os"),
+        ("apply", "small.keras", "grow.yaml", "-o", "out.keras", "--import", "missing_module"),
         ("verify", "small.keras", "missing.keras", "grow.yaml"),
         ("inspect", "grow.yaml"),
         ("inspect", "two.keras", "--select", "{clas: Dense}"),
