@@ -27,6 +27,7 @@ from patchc.layers.optimizers import (
     slot_axes,
     slot_shape,
 )
+from patchc.layers.training import DEFAULT_LEARNING_RATES, OPTIMIZERS
 from patchc.model.document import StoredWeight
 from patchc.model.graph import Layer, Weight, walk
 from patchc.model.values import Growth, Value
@@ -85,16 +86,28 @@ def _trainable(layer: Layer, weight: Weight, groups: Mapping[Layer, str]) -> Tra
 def stored_optimizer(root: Layer, stored: Sequence[StoredWeight]) -> Mapping[str, Any]:
     """The optimizer's serialised configuration; {} where there is none.
 
+    Keras writes an optimizer that `compile` was given by name as that name.
     With the policy `mixed_float16` Keras puts a LossScaleOptimizer around it
     when it compiles, which only the stored variables tell.
     """
     found = (root.extra.get("compile_config") or {}).get("optimizer")
+    if isinstance(found, str):
+        found = optimizer_by_name(found)
     if not isinstance(found, Mapping):
         return {}
     scaled = any(variable.address.startswith(f"{_ROOT}inner_optimizer/") for variable in stored)
     if scaled and "inner_optimizer" not in (found.get("config") or {}):
         return {"class_name": "LossScaleOptimizer", "config": {"inner_optimizer": found}}
     return found
+
+
+def optimizer_by_name(name: str) -> Mapping[str, Any]:
+    """An optimizer as Keras makes it of its name, with defaults; {} for an unknown name."""
+    known = next((known for known in OPTIMIZERS if known.lower() == name.lower()), None)
+    if known is None:
+        return {}
+    rate = DEFAULT_LEARNING_RATES.get(known, 0.001)
+    return {"class_name": known, "config": {"learning_rate": rate}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ class Hdf5Error(ValueError):
     """
 
 
+class DialectError(Hdf5Error):
+    """A sound file, as far as can be told, in another dialect than Keras writes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Datatype:
     """The type of the elements of a dataset or attribute.
@@ -227,13 +231,13 @@ def dataspace(shape: Sequence[int]) -> bytes:
 def parse_dataspace(body: bytes) -> tuple[int, ...]:
     """The shape that a dataspace message at the beginning of `body` gives."""
     if len(body) < 8 or body[0] != 1:
-        raise Hdf5Error("has no shape, or one of another format version")
+        raise DialectError("has no shape, or one of another format version")
     rank, flags = body[1], body[2]
     if rank > MAX_RANK or flags > 1 or (1 + flags) * rank * 8 > len(body) - 8:
         raise Hdf5Error("has a damaged shape")
     shape = struct.unpack_from(f"<{rank}Q", body, 8)
     if flags and struct.unpack_from(f"<{rank}Q", body, 8 + 8 * rank) != shape:
-        raise Hdf5Error("can be extended, which nothing that Keras writes can")
+        raise DialectError("can be extended, which nothing that Keras writes can")
     return shape
 
 

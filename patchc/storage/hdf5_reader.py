@@ -20,6 +20,7 @@ from math import prod
 from patchc.storage.hdf5 import (
     Attribute,
     Dataset,
+    DialectError,
     Group,
     Hdf5Error,
     decode,
@@ -64,6 +65,7 @@ _REFUSED_LAYOUTS = {
     2: f"is stored in chunks; it {_REWRITTEN}",
     3: "is a virtual dataset, which is not followed",
 }
+_EXTERNAL, _VIRTUAL = 0x07, 3
 # Flags of a message: constant, shared, do not share.
 _FLAGS, _SHARED = 0b101, 0b010
 
@@ -117,7 +119,7 @@ class _Reader:
                 try:
                     child, below = self._object(address, cached)
                 except Hdf5Error as error:
-                    raise Hdf5Error(f"is refused: {place} {error}") from error
+                    raise type(error)(f"is refused: {place} {error}") from error
                 group.members[name] = child
                 if isinstance(child, Group):
                     groups.append((child, below, place, depth + 1))
@@ -132,7 +134,9 @@ class _Reader:
         buffer, at = self._blocks.at(0, _SUPERBLOCK.size + ENTRY.size)
         fields = _SUPERBLOCK.unpack_from(buffer, at)
         if fields[1]:
-            raise Hdf5Error(f"is of a newer HDF5 format (superblock {fields[1]}); it {_REWRITTEN}")
+            raise DialectError(
+                f"is of a newer HDF5 format (superblock {fields[1]}); it {_REWRITTEN}"
+            )
         leaf_k, node_k, flags, base, free, end, driver = fields[9:]
         if fields[2:9] != (0, 0, 0, 0, 8, 8, 0) or flags or free != _UNDEFINED:
             raise Hdf5Error("has a damaged superblock")
@@ -186,7 +190,8 @@ class _Reader:
                 continue
             field = _FIELDS.get(kind)
             if field is None:
-                raise Hdf5Error(_REFUSED.get(kind, f"has an unknown message of type {kind:#x}"))
+                error = DialectError if kind in _REFUSED and kind != _EXTERNAL else Hdf5Error
+                raise error(_REFUSED.get(kind, f"has an unknown message of type {kind:#x}"))
             if getattr(header, field) is not None:
                 raise Hdf5Error("is damaged: a message occurs twice")
             setattr(header, field, body)
@@ -198,9 +203,11 @@ class _Reader:
         version, count, links, length = _HEADER.unpack_from(buffer, at)
         if version != 1:
             newer = buffer[at : at + 4] == b"OHDR"
-            raise Hdf5Error(f"is of a newer format; it {_REWRITTEN}" if newer else "is damaged")
+            if newer:
+                raise DialectError(f"is of a newer format; it {_REWRITTEN}")
+            raise Hdf5Error("is damaged")
         if links != 1:
-            raise Hdf5Error(f"is linked {links} times")
+            raise DialectError(f"is linked {links} times")
         self._blocks.claim(address, _HEADER.size + length)
         chunks = deque([(address + _HEADER.size, length)])
         while chunks:
@@ -233,7 +240,8 @@ class _Reader:
             raise Hdf5Error("holds text of variable length, which is no weight")
         shape = parse_dataspace(space)
         if layout[0] in {3, 4} and layout[1] in _REFUSED_LAYOUTS:
-            raise Hdf5Error(_REFUSED_LAYOUTS[layout[1]])
+            error = Hdf5Error if layout[1] == _VIRTUAL else DialectError
+            raise error(_REFUSED_LAYOUTS[layout[1]])
         if layout[:2] != b"\x03\x01" or len(layout) < 18:
             raise Hdf5Error("has a damaged layout, or one of another format version")
         offset, length = struct.unpack_from("<2Q", layout, 2)
@@ -242,7 +250,7 @@ class _Reader:
         if not length:
             return Dataset(shape, kind, None, attributes)
         if offset == _UNDEFINED:
-            raise Hdf5Error("was never written: there are no data for it in the file")
+            raise DialectError("was never written: there are no data for it in the file")
         self._blocks.claim(offset, length)
         return Dataset(shape, kind, offset, attributes)
 
@@ -251,7 +259,7 @@ class _Reader:
             raise Hdf5Error("has a damaged attribute")
         version, name_size, type_size, space_size = _ATTRIBUTE.unpack_from(body)
         if version != 1:
-            raise Hdf5Error(f"has an attribute of a newer format; it {_REWRITTEN}")
+            raise DialectError(f"has an attribute of a newer format; it {_REWRITTEN}")
         type_at = _ATTRIBUTE.size + _padded(name_size)
         space_at = type_at + _padded(type_size)
         data_at = space_at + _padded(space_size)
@@ -264,7 +272,7 @@ class _Reader:
         try:
             return text, self._value(type_, space, body[data_at:])
         except Hdf5Error as error:
-            raise Hdf5Error(f"has an attribute {text!r} that {error}") from error
+            raise type(error)(f"has an attribute {text!r} that {error}") from error
 
     def _value(self, type_: bytes, space: bytes, data: bytes) -> Attribute:
         kind = parse_datatype(type_)
@@ -320,7 +328,7 @@ class _Reader:
         try:
             return self._tables.entries(table)
         except Hdf5Error as error:
-            raise Hdf5Error(f"is refused: {path or '/'} {error}") from error
+            raise type(error)(f"is refused: {path or '/'} {error}") from error
 
 
 def _message(buffer: bytes, at: int, end: int) -> tuple[int, bytes]:
@@ -332,7 +340,7 @@ def _message(buffer: bytes, at: int, end: int) -> tuple[int, bytes]:
     if length > end - start or length % 8:
         raise Hdf5Error("is damaged: its header breaks off")
     if flags & _SHARED:
-        raise Hdf5Error("uses a named datatype, which Keras does not write")
+        raise DialectError("uses a named datatype, which Keras does not write")
     if flags & ~_FLAGS and kind != _NIL:
         raise Hdf5Error("has a message with unknown flags")
     return kind, buffer[start : start + length]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,12 +16,13 @@ from patchc.storage.attach import attach_weights
 from patchc.storage.digest import Digest
 from patchc.storage.files import InputFile, open_regular
 from patchc.storage.formats import Format
-from patchc.storage.hdf5 import Group, Hdf5Error
+from patchc.storage.hdf5 import DialectError, Group, Hdf5Error
 from patchc.storage.hdf5_reader import read_hdf5
 from patchc.storage.history import contents_digest, read_history
 from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
 from patchc.storage.older import Older, root_of
+from patchc.storage.repack import repacked, unpacked
 from patchc.storage.stream import Readable
 from patchc.storage.view import mark_unmatched
 from patchc.storage.window import Window
@@ -120,25 +121,30 @@ def open_keras(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
     Raises:
         PatchError: PC401 to PC405, saying what the file is and what to do.
     """
-    with open_regular(path) as file:
-        yield keras_archive(file)
+    with open_regular(path) as file, ExitStack() as stack:
+        yield keras_archive(file, stack)
 
 
-def keras_archive(file: InputFile) -> KerasFile:
-    """The `.keras` archive in an open file; raises as `open_keras`."""
+def keras_archive(file: InputFile, stack: ExitStack) -> KerasFile:
+    """The `.keras` archive in an open file; raises as `open_keras`.
+
+    Args:
+        stack: keeps a copy of weights that cannot be read where they are.
+    """
     archive = read_archive(file)
     config = _read_json(archive, CONFIG)
     metadata = _read_json(archive, METADATA)
     if not isinstance(metadata, dict):
         raise _refusal("PC404", file.path, f"`{METADATA}` is no mapping")
-    weights = _weights_member(archive)
+    member = _weights_member(archive)
+    tree, data = _read_weights(file, member, stack)
     return KerasFile(
         file=file,
         archive=archive,
         config=config,
-        tree=_read_tree(file, weights),
-        data=Window(file, weights.offset),
-        weights=weights,
+        tree=tree,
+        data=data,
+        weights=member if isinstance(data, Window) else None,
         keras_version=str(metadata.get("keras_version", "")),
         metadata=metadata,
     )
@@ -171,14 +177,33 @@ def _weights_member(archive: Archive) -> Member:
     if member is None:
         held = ", ".join(f"`{m.name}`" for m in archive.members[:6])
         raise _refusal("PC402", path, f"the archive has no `{WEIGHTS}`; it holds {held}")
-    if not member.stored:
-        raise _refusal(
-            "PC403",
-            path,
-            f"`{WEIGHTS}` is compressed, which Keras never does",
-            "zip it again without compression: `zip -0`",
-        )
     return member
+
+
+def _read_weights(file: InputFile, member: Member, stack: ExitStack) -> tuple[Group, Readable]:
+    """The weights' structure, and what its offsets count from.
+
+    Weights that another program zipped again with compression are unpacked,
+    those of another HDF5 dialect are brought into Keras's.
+    """
+    copy = None if member.stored else stack.enter_context(unpacked(file, member))
+    try:
+        if copy is not None:
+            return read_hdf5(copy.read_at, copy.size), copy
+        return _read_tree(file, member), Window(file, member.offset)
+    except DialectError:
+        copy = copy or stack.enter_context(unpacked(file, member))
+        copy = stack.enter_context(repacked(copy.path, copy.size, f"{file.path}: {WEIGHTS}"))
+        return _read_whole(copy, file.path), copy
+    except Hdf5Error as error:
+        raise _refusal("PC403", file.path, f"`{WEIGHTS}` {error}") from None
+
+
+def _read_whole(copy: InputFile, path: str) -> Group:
+    try:
+        return read_hdf5(copy.read_at, copy.size)
+    except Hdf5Error as error:
+        raise _refusal("PC403", path, f"`{WEIGHTS}` {error}") from None
 
 
 def _read_tree(file: InputFile, member: Member) -> Group:
@@ -187,7 +212,4 @@ def _read_tree(file: InputFile, member: Member) -> Group:
             raise Hdf5Error("points past its end")
         return file.read_at(member.offset + offset, length)
 
-    try:
-        return read_hdf5(read_at, member.size)
-    except Hdf5Error as error:
-        raise _refusal("PC403", file.path, f"`{WEIGHTS}` {error}") from None
+    return read_hdf5(read_at, member.size)

@@ -17,9 +17,7 @@ from patchc.compiler.optimizer import Trainable, stored_optimizer, trainable_wei
 from patchc.errors import Diagnostic, PatchError
 from patchc.layers.infer import InferenceError, rule_of, weight_specs
 from patchc.layers.optimizers import Variable, layout, slot_shape
-from patchc.layers.training import DEFAULT_LEARNING_RATES, OPTIMIZERS
-from patchc.legacy.notes import Repair
-from patchc.legacy.repair import Repaired, era_of
+from patchc.legacy.repair import era_of
 from patchc.model.addresses import addresses
 from patchc.model.config import write_config
 from patchc.model.graph import Graph, Layer
@@ -58,7 +56,7 @@ def see_archive(
         PatchError: PC404 or PC405 where configuration and weights are not
             understood.
     """
-    repaired = _with_optimizer(repaired_config(config, None, keras_version, path))
+    repaired = repaired_config(config, None, keras_version, path)
     root = root_of(repaired.config, path)
     old = {layer.path: node for layer, node in _old_addresses(root, split_names(tree))}
     in_listed_order = [leaf.path for leaf in trainable_order(root)]
@@ -102,6 +100,11 @@ def is_older(keras_version: str, tree: Group) -> bool:
     if keras_version[:1].isdecimal():
         return era_of(keras_version) < FIRST_ERA
     return any(name.startswith(("_layer_checkpoint", "layers\\")) for name in tree.members)
+
+
+def data_end(tree: Group) -> int:
+    """Where the last dataset ends: what is placed behind it collides with none."""
+    return max(((d.offset or 0) + d.nbytes for _, d in datasets(tree)), default=0)
 
 
 def split_names(tree: Group) -> Group:
@@ -211,25 +214,6 @@ def _at(node: Group, slot: str) -> Dataset | None:
 
 
 # ----------------------------------------------------------------------- optimizer
-
-
-def _with_optimizer(repaired: Repaired) -> Repaired:
-    """Write out an optimizer that is given by its name, so that its state can follow."""
-    told = (repaired.config.get("compile_config") or {}).get("optimizer")
-    name = next((n for n in OPTIMIZERS if isinstance(told, str) and n.lower() == told.lower()), "")
-    if not name:
-        return repaired
-    rate = DEFAULT_LEARNING_RATES.get(name, 0.001)
-    entry = {
-        "module": "keras.optimizers",
-        "class_name": name,
-        "config": {"name": name.lower(), "learning_rate": rate},
-        "registered_name": None,
-    }
-    compiled = {**repaired.config["compile_config"], "optimizer": entry}
-    note = Repair("", f"wrote out the optimizer `{told}`", "its state is kept for its arguments")
-    config = {**repaired.config, "compile_config": compiled}
-    return Repaired(config, (*repaired.repairs, note), repaired.missing)
 
 
 def _see_optimizer(
