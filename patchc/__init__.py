@@ -17,6 +17,7 @@ from patchc.errors import Diagnostic, PatchError
 
 if TYPE_CHECKING:
     from patchc.compiler.plan import Plan
+    from patchc.conversion import Conversion
     from patchc.history import Log
     from patchc.language.patch import Patch
     from patchc.results import Report, Written
@@ -28,6 +29,7 @@ __all__ = [
     "adopt",
     "apply",
     "apply_plan",
+    "convert",
     "load",
     "loads",
     "log",
@@ -270,6 +272,30 @@ def verify(
     from patchc.pipeline import verify_files  # noqa: PLC0415 (keeps `import patchc` fast)
 
     return verify_files(before, after, _listed(patch), run=run)
+
+
+def convert(model: _Path, out: _Path, *, force: bool = False, digest: bool = True) -> Conversion:
+    """Write a model file of an older Keras as a `.keras` file that Keras 3 opens.
+
+    The configuration is repaired; weights are found by their recorded names
+    and copied byte by byte.  Custom layers and Lambdas are carried through.
+
+    Args:
+        model: path of an HDF5 model, or of a `.keras` file of Keras 2.
+        out: path of the result, which ends in `.keras`.
+        force: replace an existing file.
+        digest: put the SHA-256 of both files into the report.
+
+    Returns:
+        `.repairs` with layer and reason, `.missing` with what needs the user's
+        code, and `.report`.
+
+    Raises:
+        PatchError: nothing was written; `.diagnostics` says why.
+    """
+    from patchc.conversion import convert_file  # noqa: PLC0415 (keeps `import patchc` fast)
+
+    return convert_file(model, out, force=force, digest=digest)
 
 
 def _listed(patch: Patch | Sequence[Patch]) -> Sequence[Patch]:

@@ -254,6 +254,13 @@ _TEXT = {
         differ a little from what they would have been.
         Nothing has to be done. With Adam, SGD and the like, old entries go on exactly.
         Example: `expand: {by: 2}` on the head of a model that was trained with Adafactor.""",
+    "PC909 Keras cannot load this without your code": """
+        An older model names a class or function that is not one of Keras, or holds a layer that
+        Keras 3 does not have: a custom layer, a Lambda, a loss of your own. `convert` carries it
+        through as it is, with its weights.
+        Pass the class to `load_model` by `custom_objects`, register it with Keras, or replace the
+        layer by a patch.
+        Example: a model of 2017 whose first layer is a Lambda that scales the image.""",
     "PC910 edits of several patches overlap": """
         Edits of different patches, given in one call, set the same key of a layer, change the same
         axis, make the same weight anew, or take out what the other has changed. The later one

@@ -144,9 +144,49 @@ def apply_opened(
     Raises:
         PatchError: nothing was written.
     """
+    output_format(base.source, out)  # a name that tells none is refused first
+    plan = _planned(base, patches, saved, again=again)
+
+    def further(temporary: str) -> tuple[Check, ...]:
+        return _run(base.path, temporary, patches, plan)
+
+    return carry_out(
+        base,
+        plan,
+        out,
+        force=force,
+        in_place=in_place,
+        progress=progress,
+        further=further,
+        saved=saved,
+    )
+
+
+def carry_out(
+    base: CheckedBase,
+    plan: Plan,
+    out: Path,
+    *,
+    command: str = "apply",
+    force: bool = False,
+    in_place: bool = False,
+    progress: ProgressFactory = no_progress,
+    rewrite: bool = False,
+    further: Callable[[str], tuple[Check, ...]] | None = None,
+    saved: SavedPlan | None = None,
+) -> Report:
+    """Write the result of a plan, read it back, and publish it when all holds.
+
+    Args:
+        command: which the report is of.
+        rewrite: write the result anew even where the plan changes nothing.
+        further: checks of the written file, by its temporary name.
+
+    Raises:
+        PatchError: nothing was written.
+    """
     source = base.source
     target = output_format(source, out)
-    plan = _planned(base, patches, saved, again=again)
     check_writable(source, plan, target, os.fspath(out))
     place = publishing(
         out,
@@ -157,16 +197,16 @@ def apply_opened(
     with place as output:
         told = progress(2 * source.file.size)
         with Background(_load_arrays):
-            made = write_model(source, plan, target, output, told)
+            made = write_model(source, plan, target, output, told, rewrite=rewrite)
         with (
             Background(output.sync) as on_disk,
             Digest(output, output.size, sha256=base.digest.is_whole) as digest,
         ):
-            checks = _read_back(source, plan, output, told, made)
-            if all(check.ok for check in checks):
-                checks += _run(base.path, output.temporary, patches, plan)
+            checks = _read_back(source, plan, output, told, made, whole=not rewrite)
+            if further is not None and all(check.ok for check in checks):
+                checks += further(output.temporary)
             report = Report(
-                command="apply",
+                command=command,
                 plan=plan,
                 base={"path": base.path, "sha256": base.digest.hex()},
                 output={"path": os.fspath(out), "sha256": digest.hex(), "bytes": output.size},
@@ -186,10 +226,16 @@ def _load_arrays() -> None:
 
 
 def _read_back(
-    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress, made: Made
+    source: KerasFile,
+    plan: Plan,
+    output: OutputFile,
+    progress: Progress,
+    made: Made,
+    *,
+    whole: bool,
 ) -> tuple[Check, ...]:
     with open_model(output.temporary) as result:
-        return check_result(source, plan, result, progress, made)
+        return check_result(source, plan, result, progress, made, whole=whole)
 
 
 def _run(model: Path, temporary: str, patches: Sequence[Patch], plan: Plan) -> tuple[Check, ...]:

@@ -88,7 +88,7 @@ _SOME = (Freeze, InitVerb, Remove, SetConfig, Truncate)
 
 
 def compile_patches(document: Document, patches: Sequence[Patch], *, again: bool = False) -> Plan:
-    """Compile patches, in order, against a document.
+    """Compile patches, in order, against a document; without any, keep everything.
 
     The document's root is edited in place: give each compilation its own.
 

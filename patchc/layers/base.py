@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from patchc.layers.contracts import NONE, Contracts, Norm
+from patchc.layers.hard_sigmoid import activation_groups
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Shape, TensorSpec
 from patchc.model.values import Strategy
@@ -205,7 +206,7 @@ class Rule:
         "" is the layer's own.  Groups without weights count too: Keras before
         3.6 does not load a file in which they are missing.
         """
-        return ("",)
+        return ("", *activation_groups(config))
 
     def output_dtype(self, config: Config, call: CallSpec) -> str:
         """Dtype of the output tensors: the layer's compute dtype by default."""

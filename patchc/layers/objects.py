@@ -14,6 +14,7 @@ from typing import Any
 
 from patchc.layers.base import Argument, RuleError
 from patchc.layers.contracts import BOTH, NONE, ONLY_ZERO, Contracts
+from patchc.layers.hard_sigmoid import is_hard_sigmoid
 from patchc.layers.scalars import (
     axes,
     boolean,
@@ -288,28 +289,12 @@ def activation_keeps(value: Any) -> Contracts:
 def activation_is_elementwise(value: Any) -> bool:
     """Whether the activation of a configuration is element-wise; False where unknown."""
     name = activation_name(value)
-    return name is not None and ACTIVATIONS[name]
-
-
-_WEIGHTLESS = frozenset({"InputLayer", "ReLU", "Rescaling"})
-
-
-def _is_weightless_chain(value: Mapping[str, Any]) -> bool:
-    """Whether an activation is a Sequential of layers without weights.
-
-    So `hard_sigmoid` of Keras 2 is written for Keras 3, whose own is another function.
-    """
-    layers = (value.get("config") or {}).get("layers")
-    return value["class_name"] == "Sequential" and all(
-        isinstance(layer, Mapping) and layer.get("class_name") in _WEIGHTLESS
-        for layer in layers or [{}]
-    )
+    return ACTIVATIONS[name] if name is not None else is_hard_sigmoid(value)
 
 
 def refuse_activation_objects(*values: Any) -> None:
     """Raise RuleError where an activation is an object that may hold weights."""
     for value in values:
-        if is_serialised(value) and value["class_name"] != "function":
-            if _is_weightless_chain(value):
-                continue
+        plain = not is_serialised(value) or value["class_name"] == "function"
+        if not plain and not is_hard_sigmoid(value):
             raise RuleError(f"has a {value['class_name']} as its activation, which has no rule")

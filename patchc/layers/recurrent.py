@@ -243,7 +243,7 @@ class _ConvLSTM(Recurrent):
 
     def groups(self, config: Config) -> Sequence[str]:
         """Its own, and the cell's."""
-        return ["", "cell"]
+        return ["", *(f"cell/{group}".rstrip("/") for group in super().groups(config))]
 
     def couples_features(self, config: Config, call: CallSpec) -> bool:
         """Whether an activation does, as a softmax."""

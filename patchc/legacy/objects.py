@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from patchc.layers.hard_sigmoid import HARD_SIGMOID, KEYS
 from patchc.layers.objects import ACTIVATIONS, CONSTRAINTS, REGULARIZERS
 from patchc.legacy.notes import REGISTER, Notes
 from patchc.model.initializers import keras_class
@@ -12,41 +13,10 @@ from patchc.model.initializers import keras_class
 Config = dict[str, Any]
 
 _KINDS = {"initializer": "initializers", "regularizer": "regularizers", "constraint": "constraints"}
-_ACTIVATION_KEYS = ("activation", "recurrent_activation")
 _RENAMED_ACTIVATIONS = {"softmax_v2": "softmax", "softmax_v1": "softmax", "swish_v2": "swish"}
 _KERAS_1_REGULARIZERS = {"WeightRegularizer": "L1L2", "L1L2Regularizer": "L1L2"}
 _CONSTRAINTS = {"maxnorm": "MaxNorm", "nonneg": "NonNeg", "unitnorm": "UnitNorm"}
 _ARRAY = "it was written for TensorFlow"
-
-HARD_SIGMOID: Mapping[str, Any] = {
-    "module": "keras",
-    "class_name": "Sequential",
-    "config": {
-        "name": "keras2_hard_sigmoid",
-        "trainable": True,
-        "dtype": "float32",
-        "layers": [
-            {
-                "module": "keras.layers",
-                "class_name": "Rescaling",
-                "config": {"name": "slope", "scale": 0.2, "offset": 0.5},
-                "registered_name": None,
-            },
-            {
-                "module": "keras.layers",
-                "class_name": "ReLU",
-                "config": {"name": "bounds", "max_value": 1.0},
-                "registered_name": None,
-            },
-        ],
-    },
-    "registered_name": None,
-}
-"""What `hard_sigmoid` was before Keras 3: `clip(0.2 x + 0.5, 0, 1)`.
-
-Keras 3 calls `relu6(x + 3) / 6` by this name.  Its steepness is 1/6, so a model
-would load without a word and give other outputs.
-"""
 
 
 def repair_objects(config: Config, path: str, notes: Notes) -> None:
@@ -57,7 +27,7 @@ def repair_objects(config: Config, path: str, notes: Notes) -> None:
             config[key] = _policy(value, path, notes)
         elif kind is not None and isinstance(value, dict):
             config[key] = _object(key, kind, value, path, notes)
-        elif key in _ACTIVATION_KEYS:
+        elif key in KEYS:
             config[key] = _activation(key, value, path, notes)
 
 

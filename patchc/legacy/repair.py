@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from patchc.legacy import keras1
+from patchc.legacy import keras1, operations
 from patchc.legacy.arguments import drop_arguments, replace_class, update_arguments
 from patchc.legacy.containers import (
     as_mapping,
@@ -93,6 +93,9 @@ def _entry(entry: Mapping[str, Any], path: str, notes: Notes) -> Entry:
         notes.repair(path, "class `Model` became `Functional`", "Keras 3 renamed it")
     if is_functional(entry["config"]):
         entry["config"] = _functional(dict(entry["config"]), path, notes)
+    elif entry["class_name"] in operations.CLASSES:
+        operations.replace_operation(entry, path, notes)
+        return entry
     elif entry["class_name"] == "Sequential":
         entry["config"] = _sequential(entry["config"], path, notes)
     else:

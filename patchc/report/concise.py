@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from patchc.report.convert_text import repair_lines
 from patchc.report.diff_text import summary as difference_summary
 from patchc.report.diff_text import weight_cells, what_text
 from patchc.report.model_text import shapes_text
@@ -16,6 +17,7 @@ from patchc.report.source import brief
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.conversion import Conversion
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.history import Log
@@ -60,6 +62,16 @@ class Concise:
     def reported(self, report: Report) -> str:
         """A line for each warning and each check that failed, and one that sums up."""
         return "\n".join([*map(self.line, report.diagnostics), summary(report)])
+
+    def converted(self, found: Conversion) -> str:
+        """A line for each repair and each warning, and one that sums up."""
+        return "\n".join(
+            [
+                *repair_lines(found.repairs),
+                *map(self.line, found.diagnostics),
+                summary(found.report),
+            ]
+        )
 
     def differed(self, found: Difference) -> str:
         """A line for each layer and each weight that differ, and one that sums up."""

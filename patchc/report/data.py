@@ -15,6 +15,7 @@ from patchc.storage.jsontext import finite
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.conversion import Conversion
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.history import Log
@@ -54,6 +55,10 @@ class Data:
     def reported(self, report: Report) -> str:
         """The report."""
         return _text(report.to_dict())
+
+    def converted(self, found: Conversion) -> str:
+        """The conversion."""
+        return _text(found.to_dict())
 
     def differed(self, found: Difference) -> str:
         """The difference."""

@@ -11,6 +11,7 @@ from patchc.report.paint import Paint
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.conversion import Conversion
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.history import Log
@@ -41,6 +42,9 @@ class Reporter(Protocol):
 
     def reported(self, report: Report) -> str:
         """What was done, or checked."""
+
+    def converted(self, found: Conversion) -> str:
+        """What was repaired in an older model."""
 
     def differed(self, found: Difference) -> str:
         """How two models differ."""

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def report_text(report: Report, paint: Paint = PLAIN) -> str:
     """The files, the ledger, the checks, and one line that sums up."""
-    lines = [*_files(report, paint), ""]
+    lines = [*file_lines(report, paint), ""]
     if report.plan.is_empty:
         lines += [NOTHING_TO_DO, ""]
     lines += [*totals(report.plan, paint), ""]
     if report.plan.warnings:
         lines += [*warning_lines(report.plan.warnings, paint), ""]
-    lines += [*_checks(report.checks, paint), "", paint.bold(summary(report))]
+    lines += [*check_lines(report.checks, paint), "", paint.bold(summary(report))]
     return "\n".join(lines)
 
 
@@ -32,11 +32,12 @@ def summary(report: Report) -> str:
     failed = sum(not check.ok for check in report.checks)
     number = counted(len(report.checks), "check")
     held = f"{failed} of {number} failed" if failed else f"all {number} hold"
-    done = "Wrote" if report.command == "apply" else "Verified"
+    done = "Verified" if report.command == "verify" else "Wrote"
     return f"{done} {safe(report.output['path'])}, {held}."
 
 
-def _files(report: Report, paint: Paint) -> Iterator[str]:
+def file_lines(report: Report, paint: Paint) -> Iterator[str]:
+    """The patches and both files."""
     for patch in report.plan.patches:
         yield f"patch   {paint.bold(safe(patch.id))}  {safe(patch.file)}"
     yield f"base    {_file(report.base)}"
@@ -49,7 +50,8 @@ def _file(facts: Mapping[str, Any]) -> str:
     return f"{safe(facts['path'])}{size}{digest}"
 
 
-def _checks(checks: Sequence[Check], paint: Paint) -> Iterator[str]:
+def check_lines(checks: Sequence[Check], paint: Paint) -> Iterator[str]:
+    """A line for each check."""
     yield paint.bold("Checks")
     rows = [(safe(check.name), safe(check.detail)) for check in checks]
     for check, line in zip(checks, table(rows), strict=True):

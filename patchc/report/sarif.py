@@ -16,6 +16,7 @@ from patchc.codes import CODES
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.conversion import Conversion
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.history import Log
@@ -49,6 +50,10 @@ class Sarif:
     def reported(self, report: Report) -> str:
         """The warnings, and the checks that do not hold."""
         return _log(report.diagnostics)
+
+    def converted(self, found: Conversion) -> str:
+        """What Keras cannot load without the user's code."""
+        return _log(found.diagnostics)
 
     def differed(self, found: Difference) -> str:
         """A difference is no finding."""

@@ -13,6 +13,7 @@ from patchc.report.words import counted, table
 if TYPE_CHECKING:
     from patchc.codes import Code
     from patchc.compiler.plan import Plan
+    from patchc.conversion import Conversion
     from patchc.diff.difference import Difference
     from patchc.errors import Diagnostic
     from patchc.history import Log
@@ -65,6 +66,12 @@ class Text:
         from patchc.report.result_text import report_text  # noqa: PLC0415 (as above)
 
         return report_text(report, self._paint)
+
+    def converted(self, found: Conversion) -> str:
+        """Files, repairs, what is missing, and checks."""
+        from patchc.report.convert_text import conversion_text  # noqa: PLC0415 (as above)
+
+        return conversion_text(found, self._paint)
 
     def differed(self, found: Difference) -> str:
         """Both models, the layers that differ, and totals."""

@@ -70,7 +70,13 @@ def _check_told_apart(source: KerasFile) -> None:
 
 
 def write_model(
-    source: KerasFile, plan: Plan, target: Format, output: OutputFile, progress: Progress
+    source: KerasFile,
+    plan: Plan,
+    target: Format,
+    output: OutputFile,
+    progress: Progress,
+    *,
+    rewrite: bool = False,
 ) -> Made:
     """Write the result of a plan; where nothing changes, the same bytes once more.
 
@@ -81,8 +87,9 @@ def write_model(
         target: the format to write.
         output: an empty file.
         progress: told how many bytes have been written.
+        rewrite: lay the file out anew even then.
     """
-    if plan.is_empty and target is source.format:
+    if not rewrite and plan.is_empty and target is source.format:
         copy_file(source, output, progress)
         return {}
     if target in {Format.MODEL, Format.WEIGHTS}:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from patchc.legacy.objects import HARD_SIGMOID
+from patchc.layers.hard_sigmoid import HARD_SIGMOID
 from patchc.legacy.repair import LegacyError, Repaired, repair_model
 
 
