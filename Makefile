@@ -20,7 +20,7 @@ $(READY): pyproject.toml
 	@echo "setting up .venv: a few minutes, the first time"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input \
-		--editable '.[tensorflow,test]'
+		--editable '.[tensorflow,backends,test]'
 	@touch $@
 
 demo: $(READY) ## add two classes to a trained classifier, and train on

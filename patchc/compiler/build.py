@@ -139,8 +139,11 @@ def _append_copy(
 
 def _check_copyable(context: Context, element: CopyOf, layer: Layer, match: Layer | Block) -> None:
     single = isinstance(match, Block) or len(set(match.calls[0].main_tensors())) == 1
-    if layer.graph is not None or len(layer.calls) != 1 or not single or layer.is_input:
-        reason = "is a nested model" if layer.graph is not None else "is not called on one tensor"
+    reason = "is a nested model" if layer.graph is not None else "is not called on one tensor"
+    adapted = bool(layer.config.get("lora_rank"))
+    if adapted:
+        reason = "carries a LoRA adapter"
+    if adapted or layer.graph is not None or len(layer.calls) != 1 or not single or layer.is_input:
         context.refuse(
             "PC301",
             f"`{layer.path}` cannot be copied: it {reason}",
@@ -166,6 +169,8 @@ def _copy(context: Context, graph: Graph, layer: Layer) -> Layer:
         ),
     )
     context.copies[copied] = layer.path
+    reads = [tensor.spec for call in layer.calls for tensor in call.tensors()]
+    context.inputs_before[copied] = context.inputs_before.get(layer, reads)
     copied.weights = [_copied_weight(weight) for weight in layer.weights]
     return copied
 

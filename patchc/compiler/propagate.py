@@ -224,7 +224,8 @@ class Spread(Crossing):
         layer = call.layer
         rule = rule_of(layer)
         if rule is None or layer.opaque is not None:
-            reason = layer.opaque or f"is a {layer.class_name}, for which patchc has no rule"
+            reason = layer.opaque or f"it is a {layer.class_name}, for which patchc has no rule"
+            reason = reason.removeprefix("it ")
             self._refuse(layer, reason)
         config = complete(rule, layer.config)
         spec = self._spec(call)

@@ -292,6 +292,9 @@ def policy_of(config: Config) -> tuple[str, str]:
     return name, name
 
 
+INSIDE = frozenset({"dtype", "lora_rank", "lora_alpha", "quantization_config"})
+"""Configuration keys that say how the weights of a layer are quantised or adapted."""
+
 _QUANTISED = ("int8", "int4", "float8", "gptq", "awq")
 
 

@@ -117,7 +117,7 @@ def look(model: Any, root: Layer, assets: str | None = None) -> CapturingStore:
     groups = addresses(root)
     for node, layer in layers_by_node(root, model).items():
         if getattr(layer, "lora_enabled", False) and node in groups:
-            adapters = [v for v in layer.trainable_variables if v.name.startswith("lora_")]
+            adapters = [v for v in layer.variables if v.name.startswith("lora_")]
             store.values |= {f"{groups[node]}/vars/{v.name}": v for v in adapters}
     return store
 

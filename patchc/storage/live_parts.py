@@ -228,14 +228,25 @@ def _bare(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _put(model: Any, new: Any, changed: Mapping[int, Any]) -> None:
     """Set attributes anew, all that hold layers, so that these are tracked in the old order."""
-    for name, value in [*vars(model).items()]:
+    for name, value in _holders(model):
         held = getattr(new, name, None)
-        if name.startswith("_") or not _layers_in(value) or not _layers_in(held):
+        if not _layers_in(held):
             continue
         for layer in _layers_in(held):
             new._tracker.untrack(layer)
         delattr(new, name)
         setattr(new, name, _replaced(value, held, changed))
+
+
+def _holders(model: Any) -> list[tuple[str, Any]]:
+    """The attributes that hold layers, in the order in which the model tracks these.
+
+    On PyTorch a model is a module, which keeps single layers apart from the rest.
+    """
+    order = {id(layer): number for number, layer in enumerate(model.layers)}
+    held = {**vars(model), **vars(model).get("_modules", {})}
+    found = [item for item in held.items() if item[0][0] != "_" and _layers_in(item[1])]
+    return sorted(found, key=lambda item: order.get(id(_layers_in(item[1])[0]), len(order)))
 
 
 def _layers_in(value: Any) -> list[Any]:

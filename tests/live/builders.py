@@ -16,6 +16,10 @@ from patchc.language.patch import Patch
 
 Array = np.ndarray[Any, Any]
 
+GROW = "{select: d1, expand: {by: 2}}"
+FREEZE = "{select: d0, freeze: true}"
+"""Edits of the `perceptron`."""
+
 
 def patch(*edits: str, **keys: str) -> Patch:
     """A patch of edits in flow style, with further top-level keys."""
@@ -32,8 +36,13 @@ def labels(count: int = 32, classes: int = 3) -> Array:
     return np.arange(count) % classes
 
 
+def array(variable: Any) -> Array:
+    """The values of a variable or tensor, on any backend."""
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
 def stir(model: Any) -> Any:
-    """Give every variable values of its own."""
+    """Give every variable of a model or optimizer values of its own."""
     rng = np.random.default_rng(1)
     for variable in model.variables:
         if "float" in str(variable.dtype):
@@ -53,7 +62,9 @@ def perceptron() -> Any:
 
 def train(model: Any, optimizer: Any = "adam", steps: int = 3) -> Any:
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, run_eagerly=True)  # tracing would take longer than the steps
+    model.compile(
+        optimizer, loss, run_eagerly=keras.backend.backend() == "tensorflow"
+    )  # tracing would take longer than the steps
     for _ in range(steps):
         model.train_on_batch(features(), labels())
     return model
@@ -63,7 +74,7 @@ def values(model: Any) -> list[Array]:
     """All variables of a model and its optimizer, copied out."""
     optimizer = getattr(model, "optimizer", None)
     held = [*model.variables, *(optimizer.variables if optimizer is not None else [])]
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in held]
+    return [array(variable) for variable in held]
 
 
 def same(left: list[Array], right: list[Array]) -> bool:
@@ -74,7 +85,7 @@ def same(left: list[Array], right: list[Array]) -> bool:
 
 def out(model: Any, *inputs: Any) -> Array:
     given = inputs[0] if len(inputs) == 1 else list(inputs)
-    return np.array(keras.ops.convert_to_numpy(model(given, training=False)))
+    return array(model(given, training=False))
 
 
 class Scale(layers.Layer):  # type: ignore[misc]  # Keras has no types

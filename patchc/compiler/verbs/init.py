@@ -10,6 +10,7 @@ from patchc.compiler.region import Block
 from patchc.compiler.select import Match
 from patchc.compiler.settle import seed_text
 from patchc.language.patch import Init
+from patchc.layers.infer import rule_of
 from patchc.model.graph import Layer, Weight, walk
 from patchc.model.initializers import KERAS_INITIALIZERS
 from patchc.model.values import Strategy, Value
@@ -59,6 +60,13 @@ def _is_addressed(given: Init, weight: Weight, strategy: Strategy) -> bool:
 
 def _reinitialise(context: Context, given: Init, target: Target, strategy: Strategy) -> None:
     layer, weight = target
+    if layer.opaque is not None and rule_of(layer) is not None:
+        context.refuse(
+            "PC308",
+            f"`{layer.path}` cannot begin anew: {layer.opaque}",
+            span=given.span,
+            help="leave it out of the selection, or replace it",
+        )
     made = _strategy(context, given, layer, weight, strategy)
     if made is None:
         return

@@ -12,7 +12,8 @@ from patchc.compiler.select import Match
 from patchc.compiler.settle import settle
 from patchc.language.patch import SetConfig
 from patchc.layers.arguments import accepted, check_config
-from patchc.layers.infer import rule_of
+from patchc.layers.base import INSIDE, RuleError, WeightSpec, complete
+from patchc.layers.infer import InferenceError, call_spec, rule_of
 from patchc.layers.matching import same_value
 from patchc.model.graph import Layer
 
@@ -78,8 +79,38 @@ def _checked(context: Context, verb: SetConfig, layer: Layer) -> Mapping[str, An
             span,
             problem.help or "write what the Keras constructor takes",
         )
+    _check_inside(context, verb, layer, checked.config)
     context.raise_problems()
     return checked.config
+
+
+def _check_inside(
+    context: Context, verb: SetConfig, layer: Layer, values: Mapping[str, Any]
+) -> None:
+    """Refuse what would change the weights of a quantised layer, or of one with an adapter."""
+    if layer.opaque is None or not layer.weights:
+        return
+    before = _plain_weights(layer, {})
+    for key, value in values.items():
+        if key in INSIDE or before is None or _plain_weights(layer, {key: value}) != before:
+            context.problem(
+                "PC308",
+                f"`{key}` would change the inside of `{layer.path}`, and patchc does not look"
+                f" inside it: {layer.opaque}",
+                verb.spans.get(key, context.edit.verb_span),
+                "replace the layer, or change it in Keras first",
+            )
+
+
+def _plain_weights(layer: Layer, change: Mapping[str, Any]) -> Sequence[WeightSpec] | None:
+    """The weights that a layer would have without quantisation and adapter."""
+    rule = rule_of(layer)
+    assert rule is not None
+    plain = {key: value for key, value in layer.config.items() if key not in INSIDE}
+    try:
+        return rule.weights(complete(rule, {**plain, **change}), call_spec(layer.calls[0]))
+    except (RuleError, InferenceError):
+        return None
 
 
 def _write(context: Context, layer: Layer, values: Mapping[str, Any]) -> None:
