@@ -77,7 +77,7 @@ def save_plan(
 def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
     """The base's SHA-256, where a patch expects one."""
     wanted = any(p.expect is not None and "sha256" in p.expect.values for p in patches)
-    return Digest(source.file, source.file.size, sha256=wanted)
+    return Digest(source.file, source.file.size, wanted=wanted)
 
 
 def _compile(source: KerasFile, patches: Sequence[Patch], *, again: bool) -> Plan:
@@ -197,12 +197,12 @@ def carry_out(
     with place as output:
         told = progress(2 * source.file.size)
         with Background(_load_arrays):
-            made = write_model(source, plan, target, output, told, rewrite=rewrite)
+            written = write_model(source, plan, target, output, told, rewrite=rewrite)
         with (
-            Background(output.sync) as on_disk,
-            Digest(output, output.size, sha256=base.digest.is_whole) as digest,
+            Background(output.settle) as on_disk,
+            Digest(output, output.size, wanted=base.digest.wanted) as digest,
         ):
-            checks = _read_back(source, plan, output, told, made, whole=not rewrite)
+            checks = _read_back(source, plan, output, told, written.made, whole=not rewrite)
             if further is not None and all(check.ok for check in checks):
                 checks += further(output.temporary)
             report = Report(
@@ -213,7 +213,7 @@ def carry_out(
                 checks=checks,
             )
             on_disk.result()
-        base.check()
+        base.check(written.pieces)
         if saved is not None:
             saved.check_digest(base)
         _refuse_failures(report)

@@ -35,6 +35,9 @@ COMMANDS = (
 )
 """Modules with commands, in the order in which the help lists them."""
 
+_SWITCH = 0.0005
+"""Seconds after which a thread that copies gets its turn while another one imports."""
+
 __all__ = ["COMMANDS", "main", "program"]
 
 
@@ -52,6 +55,7 @@ def program(arguments: Sequence[str] = ()) -> typer.Typer:
 def main() -> None:
     """Run the command line, and end the process with its exit code."""
     gc.disable()  # a command is over before a search for cycles would pay
+    sys.setswitchinterval(_SWITCH)
     try:
         with signals_as_exceptions():
             program(sys.argv[1:])(prog_name="patchc")

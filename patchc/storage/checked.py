@@ -1,9 +1,9 @@
-"""A base whose checksums are computed beside everything else, from the moment it is open."""
+"""A base whose digest is computed beside everything else, from the moment it is open."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,24 +11,28 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.storage.digest import Digest
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.open_model import open_model
+from patchc.storage.stream import Piece, crc_of
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedBase:
-    """An open model file and the checksums of it that are on their way.
+    """An open model file and the digest of it that is on its way.
 
     Args:
         path: as the user wrote it.
         source: the file.
-        digest: SHA-256 of the file where it is wanted, CRC-32 of the weights always.
+        digest: SHA-256 of the file, where it is wanted.
     """
 
     path: str
     source: KerasFile
     digest: Digest
 
-    def check(self) -> None:
+    def check(self, pieces: Sequence[Piece] = ()) -> None:
         """Refuse a base that is damaged, or that another program has changed meanwhile.
+
+        Args:
+            pieces: what was copied out of it, with checksums; the rest is read.
 
         Raises:
             PatchError: PC408 or PC403.
@@ -38,7 +42,9 @@ class CheckedBase:
             help_ = "apply the patch again"
             raise PatchError(Diagnostic("PC408", message, file=self.path, help=help_))
         weights = self.source.weights
-        if weights is not None and self.digest.crc() != weights.crc:
+        if weights is None:
+            return
+        if crc_of(self.source.data, weights.size, pieces) != weights.crc:
             message = f"`{weights.name}` is damaged: its CRC-32 is not what the archive records"
             help_ = "get an undamaged copy of the file"
             raise PatchError(Diagnostic("PC403", message, file=self.path, help=help_))
@@ -46,15 +52,16 @@ class CheckedBase:
 
 @contextmanager
 def open_checked(model: str | os.PathLike[str], *, sha256: bool = True) -> Iterator[CheckedBase]:
-    """Open a model file, and start on its checksums at once.
+    """Open a model file, and start on its SHA-256 at once.
 
     Args:
-        sha256: whether to compute the SHA-256 of the whole file too.
+        sha256: whether it is wanted.
 
     Raises:
         PatchError: as `open_model`.
     """
-    with open_model(model) as source:
-        part = source.checked_part
-        with Digest(source.file, source.file.size, sha256=sha256, part=part) as digest:
-            yield CheckedBase(os.fspath(model), source, digest)
+    with (
+        open_model(model) as source,
+        Digest(source.file, source.file.size, wanted=sha256) as digest,
+    ):
+        yield CheckedBase(os.fspath(model), source, digest)

@@ -108,11 +108,6 @@ class KerasFile:
             keras_version=self.keras_version,
         )
 
-    @property
-    def checked_part(self) -> tuple[int, int]:
-        """Offset and size of the part of the file whose CRC-32 is recorded; (0, 0) for none."""
-        return (0, 0) if self.weights is None else (self.weights.offset, self.weights.size)
-
 
 @contextmanager
 def open_keras(path: str | os.PathLike[str]) -> Iterator[KerasFile]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import patchc
@@ -32,7 +32,7 @@ from patchc.storage.members import (
     rewritten,
 )
 from patchc.storage.publish import OutputFile
-from patchc.storage.stream import Comparison, Progress, Sink
+from patchc.storage.stream import Comparison, Piece, Progress, Sink
 
 # What is written loads in every Keras 3; a date would make each result another file.
 _METADATA = {"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}
@@ -41,10 +41,21 @@ Made = dict[str, bytes]
 """Address of a changed weight -> fingerprint of the values that were made for it."""
 
 
-def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Made:
-    """Write the whole result.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What is known of an output once it is written.
 
-    Returns fingerprints of the weights that were made or changed.
+    Args:
+        made: fingerprints of the weights that were made or changed.
+        pieces: the large ranges that were copied from the base.
+    """
+
+    made: Made
+    pieces: tuple[Piece, ...]
+
+
+def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Written:
+    """Write the whole result.
 
     Args:
         source: the base that the plan was compiled against.
@@ -56,13 +67,18 @@ def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Pro
         members = _members(source, plan)
         written = [_write_member(source, plan, sink, named, made) for named in members]
         sink.write(central_directory(written))
-    return made
+    return Written(made, tuple(sink.pieces))
 
 
-def copy_file(source: KerasFile, output: OutputFile, progress: Progress) -> None:
+def copy_file(source: KerasFile, output: OutputFile, progress: Progress) -> Written:
     """Write the base once more, byte by byte."""
+    file, weights = source.file, source.weights
     with Sink(output, progress) as sink:
-        sink.copy(source.file, 0, source.file.size)
+        if weights is not None:
+            sink.copy(file, 0, weights.offset)
+            sink.copy(source.data, 0, weights.compressed_size)
+        sink.copy(file, sink.position, file.size - sink.position)
+    return Written({}, tuple(sink.pieces))
 
 
 def write_history(
@@ -157,7 +173,10 @@ def _write_bytes(sink: Sink, member: Member, data: bytes) -> Member:
 def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
     new = replace(member, flags=member.flags & ~STREAMED).placed(sink.position)
     sink.write(local_header(new))
-    sink.copy(source.file, member.offset, member.compressed_size)
+    if member.name == WEIGHTS:
+        sink.copy(source.data, 0, member.compressed_size)
+    else:
+        sink.copy(source.file, member.offset, member.compressed_size)
     return new
 
 

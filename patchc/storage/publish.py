@@ -34,12 +34,14 @@ class OutputFile:
         fd: an open file descriptor, which stays the caller's.
         path: the final name, for messages.
         temporary: the name it has until it is published.
+        replaces: whether a file gives way to it.
     """
 
-    def __init__(self, fd: int, path: str, temporary: str) -> None:
+    def __init__(self, fd: int, path: str, temporary: str, *, replaces: bool = False) -> None:
         self._fd = fd
         self.path = path
         self.temporary = temporary
+        self.replaces = replaces
 
     def fileno(self) -> int:
         """The file descriptor, open for reading and writing."""
@@ -110,8 +112,17 @@ class OutputFile:
         if disk.f_blocks and missing > disk.f_bavail * disk.f_frsize:
             raise self._failure(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), size)
 
-    def sync(self) -> None:
-        """Wait until the disk has all of it.  Raises PatchError (PC407)."""
+    def settle(self) -> None:
+        """Wait until the disk has all of it, where a file gives way to it.
+
+        A new file is left to the operating system, as `cp` leaves it: after a
+        power failure its input is still there.
+
+        Raises:
+            PatchError: the disk fails (PC407).
+        """
+        if not self.replaces:
+            return
         try:
             os.fsync(self._fd)
         except OSError as error:
@@ -171,10 +182,10 @@ def publishing(
             draft.check()
             with signals_held():
                 draft.create()
-            output = OutputFile(draft.fd, draft.path, draft.temporary_path)
+            output = draft.output()
             yield output
             draft.set_mode()
-            output.sync()
+            output.settle()
             with signals_held():
                 draft.publish()
         finally:
@@ -207,6 +218,11 @@ class _Draft:
     @property
     def temporary_path(self) -> str:
         return os.path.join(self._folder, self._temporary)
+
+    def output(self) -> OutputFile:
+        """The file, to be written to."""
+        replaces = self._old is not None
+        return OutputFile(self.fd, self.path, self.temporary_path, replaces=replaces)
 
     def check(self) -> None:
         """Open the folder, and refuse a name that must not be written to."""
@@ -266,14 +282,15 @@ class _Draft:
         os.fchmod(self.fd, self._old.st_mode & 0o777 if self._old else 0o666 & ~_umask())
 
     def publish(self) -> None:
-        """Move the file to its final name, and wait until the disk has the name."""
+        """Move the file to its final name; the disk has the name where a file gave way."""
         try:
             if self._replaces:
                 self._check_unchanged()
                 self._rename()
             else:
                 self._move_to_free_name()
-            self._sync_folder()
+            if self._old is not None:
+                self._sync_folder()
         except FileExistsError as error:
             raise self._exists() from error
         except OSError as error:

@@ -13,7 +13,7 @@ from patchc.legacy.restore import RestoreError, Restorer
 from patchc.storage.hdf5 import Attribute, Group
 from patchc.storage.hdf5_writer import layout
 from patchc.storage.keras_file import KerasFile
-from patchc.storage.keras_write import Made, write_weight
+from patchc.storage.keras_write import Made, Written, write_weight
 from patchc.storage.older import Older, comparable, repaired_config
 from patchc.storage.publish import OutputFile
 from patchc.storage.recorded_state import put_state
@@ -24,10 +24,10 @@ _CONFIG = "model_config"
 _TRAINING = "training_config"
 
 
-def write_recorded(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Made:
+def write_recorded(
+    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress
+) -> Written:
     """Write the whole result.
-
-    Returns fingerprints of the weights that were made or changed.
 
     Raises:
         PatchError: PC406 where the file's own format cannot say it.
@@ -45,7 +45,7 @@ def write_recorded(source: KerasFile, plan: Plan, output: OutputFile, progress: 
             else:
                 sink.copy(source.data, item.dataset.offset or 0, item.dataset.nbytes)
         sink.pad_to(place.size)
-    return made
+    return Written(made, tuple(sink.pieces))
 
 
 def recorded_result(source: KerasFile, plan: Plan) -> RecordedTree:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
 from types import TracebackType
 from typing import Protocol, Self
 
 from patchc.storage.background import Background
+from patchc.storage.checksum import crc32_combine
 from patchc.storage.publish import OutputFile
 
 SLAB = 1 << 19
 """Bytes that are moved at once: what stays in a processor's cache between two steps."""
 _BUFFERS = 4
+_PIECE = 2 * SLAB
+"""Bytes from which a CRC of their own costs less than reading them again."""
 _WORTH_A_THREAD = 16 * SLAB
 
 Progress = Callable[[int], None]
@@ -26,6 +30,20 @@ class Readable(Protocol):
 
     def read_into(self, buffer: bytearray | memoryview, offset: int) -> None:
         """Fill the buffer from an offset."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A large range that was copied from a source.
+
+    Args:
+        crc: CRC-32 of its bytes, once the sink is done with them.
+    """
+
+    source: Readable
+    offset: int
+    length: int
+    crc: int = 0
 
 
 class Sink:
@@ -40,17 +58,20 @@ class Sink:
 
     Attributes:
         position: where the next part goes.
+        pieces: the large ranges that were copied; their CRC spares whoever
+            checks the source to read them a second time.
     """
 
     def __init__(self, output: OutputFile, progress: Progress) -> None:
         self.output = output
         self.position = 0
+        self.pieces: list[Piece] = []
         self._progress = progress
         self._crc = 0
         self._free: SimpleQueue[memoryview] = SimpleQueue()
         for _ in range(_BUFFERS):
             self._free.put(memoryview(bytearray(SLAB)))
-        self._filled: SimpleQueue[tuple[memoryview, int] | None] = SimpleQueue()
+        self._filled: SimpleQueue[tuple[memoryview, int, Piece | None] | None] = SimpleQueue()
         self._settled: SimpleQueue[None] = SimpleQueue()
         self._thread = Thread(target=self._checksum, daemon=True)
 
@@ -68,12 +89,19 @@ class Sink:
         self._thread.join()
 
     def _checksum(self) -> None:
+        open_piece: Piece | None = None
         while (part := self._filled.get()) is not None:
-            buffer, size = part
+            buffer, size, piece = part
+            if open_piece is not None and piece is not open_piece:
+                self._crc = crc32_combine(self._crc, open_piece.crc, open_piece.length)
+            open_piece = piece
             if not size:
                 self._settled.put(None)
                 continue
-            self._crc = zlib.crc32(buffer[:size], self._crc)
+            if piece is None:
+                self._crc = zlib.crc32(buffer[:size], self._crc)
+            else:
+                piece.crc = zlib.crc32(buffer[:size], piece.crc)
             self._free.put(buffer)
 
     def start_member(self) -> None:
@@ -83,7 +111,7 @@ class Sink:
 
     def crc(self) -> int:
         """CRC-32 of what was written since `start_member`."""
-        self._filled.put((memoryview(b""), 0))
+        self._filled.put((memoryview(b""), 0, None))
         self._settled.get()
         return self._crc
 
@@ -93,24 +121,41 @@ class Sink:
         for start, size in slabs(len(view)):
             buffer = self._free.get()
             buffer[:size] = view[start : start + size]
-            self._append(buffer, size)
+            self._append(buffer, size, None)
 
     def copy(self, source: Readable, offset: int, length: int) -> None:
         """Append a range of another file."""
+        piece = Piece(source, offset, length) if length >= _PIECE else None
+        if piece is not None:
+            self.pieces.append(piece)
         for start, size in slabs(length):
             buffer = self._free.get()
             source.read_into(buffer[:size], offset + start)
-            self._append(buffer, size)
+            self._append(buffer, size, piece)
 
     def pad_to(self, position: int) -> None:
         """Append zeros up to a position."""
         self.write(bytes(position - self.position))
 
-    def _append(self, buffer: memoryview, size: int) -> None:
+    def _append(self, buffer: memoryview, size: int, piece: Piece | None) -> None:
         self.output.write_at(self.position, buffer[:size])
         self.position += size
-        self._filled.put((buffer, size))
+        self._filled.put((buffer, size, piece))
         self._progress(size)
+
+
+def crc_of(source: Readable, size: int, pieces: Iterable[Piece]) -> int:
+    """CRC-32 of the first `size` bytes of a source, of which some pieces are known."""
+    buffer = memoryview(bytearray(SLAB))
+    crc, position = 0, 0
+    known = {piece.offset: piece for piece in pieces if piece.source is source}
+    for piece in [*sorted(known.values(), key=lambda p: p.offset), Piece(source, size, 0)]:
+        for start, length in slabs(piece.offset - position):
+            source.read_into(buffer[:length], position + start)
+            crc = zlib.crc32(buffer[:length], crc)
+        crc = crc32_combine(crc, piece.crc, piece.length)
+        position = piece.offset + piece.length
+    return crc
 
 
 def slabs(length: int) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
-from patchc.storage.keras_write import Made, copy_file, write_keras
+from patchc.storage.keras_write import Written, copy_file, write_keras
 from patchc.storage.publish import OutputFile
 from patchc.storage.recorded_write import recorded_result, write_recorded
 from patchc.storage.stream import Progress
@@ -77,10 +77,8 @@ def write_model(
     progress: Progress,
     *,
     rewrite: bool = False,
-) -> Made:
+) -> Written:
     """Write the result of a plan; where nothing changes, the same bytes once more.
-
-    Returns fingerprints of the weights that were made or changed.
 
     Args:
         source: the base that the plan was compiled against.
@@ -90,8 +88,7 @@ def write_model(
         rewrite: lay the file out anew even then.
     """
     if not rewrite and plan.is_empty and target is source.format:
-        copy_file(source, output, progress)
-        return {}
+        return copy_file(source, output, progress)
     if target in {Format.MODEL, Format.WEIGHTS}:
         return write_recorded(source, plan, output, progress)
     return write_keras(source, plan, output, progress)

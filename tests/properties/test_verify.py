@@ -27,7 +27,7 @@ Region = tuple[int, int]
 
 def _regions(path: Path) -> list[Region]:
     with open_keras(path) as file:
-        start = file.checked_part[0]
+        start = file.weights.offset if file.weights else 0
         found = [(start + (d.offset or 0), d.nbytes) for _, d in datasets(file.tree)]
     return [(start, size) for start, size in found if size]
 

@@ -321,14 +321,16 @@ def test_a_failing_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     def write() -> None:
-        with publishing(tmp_path / "out") as output:
+        with publishing(tmp_path / "out", force=True) as output:
             output.truncate(10)
             output.write_at(0, b"data")
 
+    (tmp_path / "out").write_bytes(b"old")
     monkeypatch.setattr(os, call, failing(number))
     message = refused(write, "PC407")
     assert ("could not be written" if number == errno.EIO else "the disk is full") in message
-    assert names(tmp_path) == []
+    assert names(tmp_path) == ["out"]
+    assert (tmp_path / "out").read_bytes() == b"old"
 
 
 def test_short_reads_and_writes_are_continued(
