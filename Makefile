@@ -11,7 +11,7 @@ export KERAS_BACKEND := tensorflow
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint fmt clean
+.PHONY: help demo test bench lint docs fmt clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 8
@@ -34,10 +34,14 @@ bench: $(READY) ## speed and memory against cp and against a Keras script
 		$(BIN)/python -m benchmarks.$$name || missed=1; echo; \
 	done; test -z "$$missed"
 
-lint: $(READY) ## style and types
+lint: $(READY) ## style, types and the documentation's links
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+docs: $(READY) ## the documentation, into build/site
+	$(BIN)/python -m mkdocs build --strict --quiet
 
 fmt: $(READY) ## put the code into shape
 	$(BIN)/ruff check --fix

@@ -11,7 +11,7 @@ import patchc
 app = typer.Typer(
     name="patchc",
     rich_markup_mode=None,
-    add_completion=False,
+    add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -1,4 +1,8 @@
-"""What the README shows, made anew: `python -m tests.project.readme` writes it."""
+"""What README and documentation show, made anew: `python -m tests.project.readme` writes it.
+
+A block `console` holds commands behind `$ ` and what they print.  A block
+`yaml` whose first line is `# NAME.yaml` is a file that they find.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,11 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 PATCH = ROOT / "demo" / "add_digits.yaml"
 
 
@@ -36,20 +40,49 @@ def prepare(folder: Path) -> None:
 
 
 def refreshed(text: str, folder: Path) -> str:
-    """The README with the patch and the output of its commands, run in a folder."""
-    text = _filled(text, "yaml", lambda _: PATCH.read_text())
-    return _filled(text, "console", lambda block: _session(block, folder))
+    """The page with its patches and the output of its commands, run in a folder in order."""
+    fill = {"yaml": _file, "console": _session, "sh": _quietly}
+    pattern = re.compile(r"^```(yaml|console|sh)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+    return pattern.sub(lambda m: f"```{m[1]}\n{fill[m[1]](m[2], folder)}```", text)
 
 
-def _filled(text: str, language: str, contents: Callable[[str], str]) -> str:
-    pattern = re.compile(rf"^```{language}\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    return pattern.sub(lambda found: f"```{language}\n{contents(found[1])}```", text)
+def _file(block: str, folder: Path) -> str:
+    """A patch; the one of the demonstration is shown as it is there."""
+    first, _, _ = block.partition("\n")
+    named = re.fullmatch(r"# ([\w.-]+\.yaml)", first)
+    if named is None:
+        return PATCH.read_text() if "id: add-digits" in block else block
+    if named[1] == PATCH.name:
+        return f"{first}\n{PATCH.read_text()}"
+    (folder / named[1]).write_text(block)
+    return block
+
+
+def _quietly(block: str, folder: Path) -> str:
+    """Commands whose output is not shown: those of patchc have to succeed."""
+    for line in block.splitlines():
+        if line.startswith("patchc "):
+            command, _, target = line.partition(" > ")
+            done = _run(command, folder)
+            assert done.returncode == 0, done.stdout
+            if target:
+                (folder / target).write_text(done.stdout)
+    return block
 
 
 def _session(block: str, folder: Path) -> str:
-    command, _, _ = block.partition("\n")
-    program, *arguments = shlex.split(command.removeprefix("$ "))
-    done = subprocess.run(
+    commands = [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
+    return "".join(_shown(command, folder) for command in commands)
+
+
+def _shown(command: str, folder: Path) -> str:
+    printed = _run(command, folder).stdout.rstrip()
+    return f"$ {command}\n{printed}\n" if printed else f"$ {command}\n"
+
+
+def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program, *arguments = shlex.split(command)
+    return subprocess.run(
         [Path(sysconfig.get_path("scripts"), program), *arguments],
         check=False,
         cwd=folder,
@@ -57,13 +90,15 @@ def _session(block: str, folder: Path) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    return f"{command}\n{done.stdout.rstrip()}\n"
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder))
-        README.write_text(refreshed(README.read_text(), Path(folder)))
+    with tempfile.TemporaryDirectory() as start:
+        prepare(Path(start))
+        for page in (README, *DOCS):
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copytree(start, folder, dirs_exist_ok=True)
+                page.write_text(refreshed(page.read_text(), Path(folder)))
 
 
 if __name__ == "__main__":

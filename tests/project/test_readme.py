@@ -1,8 +1,9 @@
-"""What the README says is so."""
+"""What README and documentation say is so."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,31 +11,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.project.readme import README, ROOT, blocks, prepare, refreshed
+from tests.project.readme import DOCS, README, ROOT, blocks, prepare, refreshed
 
-_VARIES = re.compile(r"(?:sha256|contents):[0-9a-f]{12,}|[\d,]+ bytes")
+_VARIES = re.compile(
+    r"(?:sha256|contents):[0-9a-f]{12,}|[\d,]+ bytes|\b[0-9a-f]{16}\b|Keras 3[.\d]+"
+)
 """Depends on the values that Keras starts weights with, or on its version."""
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the patch and the model that the README speaks of."""
-    folder = tmp_path_factory.mktemp("readme")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the patch and the model that README and documentation speak of."""
+    folder = tmp_path_factory.mktemp("start")
     prepare(folder)
     return folder
 
 
-def test_commands_print_what_is_shown(folder: Path) -> None:
-    text = README.read_text()
+@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.name)
+def test_commands_print_what_is_shown_and_python_runs(
+    start: Path, page: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(start, tmp_path, dirs_exist_ok=True)
+    text = page.read_text()
 
-    now = refreshed(text, folder)
+    now = refreshed(text, tmp_path)
 
     assert _VARIES.sub("...", text) == _VARIES.sub("...", now)
-
-
-def test_python_runs(folder: Path) -> None:
-    for code in blocks(README.read_text(), "python"):
-        subprocess.run([sys.executable, "-c", code], cwd=folder, check=True)
+    for code in blocks(text, "python"):
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
 def test_shell_commands_exist() -> None:
@@ -50,6 +54,12 @@ def test_shell_commands_exist() -> None:
     assert extras
     assert extras <= set(project["optional-dependencies"])
     assert all(line.startswith(("make ", "pip install ")) for line in lines)
+
+
+def test_every_page_but_the_made_ones_is_in_the_navigation() -> None:
+    listed = (ROOT / "mkdocs.yml").read_text()
+
+    assert [page.name for page in DOCS if f" {page.name}\n" not in listed] == []
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

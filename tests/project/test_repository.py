@@ -71,7 +71,7 @@ def test_make_without_a_target_explains_every_target() -> None:
     assert explained == targets[0].split()
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "bench", "lint", "fmt", "clean"])
+@pytest.mark.parametrize("target", ["demo", "test", "bench", "lint", "docs", "fmt", "clean"])
 def test_every_target_knows_what_to_do(target: str) -> None:
     assert _make("--dry-run", target).strip()
 

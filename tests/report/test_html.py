@@ -100,7 +100,7 @@ def test_a_result_is_checked(desk: Path) -> None:
     patchc.apply("small.keras", patchc.load("grow.yaml"), "out.keras")
     words = read(page("small.keras", "grow.yaml", "--result", "out.keras")).words
     assert "kept-weights-identical" in words
-    assert words.count("ok") == 6
+    assert words.count("ok") == 7
     words = read(page("small.keras", "grow.yaml", "--result", "small.keras", "--force")).words
     assert "FAILED" in words
 
@@ -141,7 +141,7 @@ def test_notebooks_show_plans_and_reports(desk: Path) -> None:
     assert "hidden" in words
     assert "grown" not in words
     report = patchc.apply("small.keras", patch, "out.keras")
-    assert read(report._repr_html_()).words.count("ok") == 6
+    assert read(report._repr_html_()).words.count("ok") == 7
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")

@@ -21,6 +21,7 @@ _LATER = (
     "kept-weights-identical",
     "new-values-as-planned",
     "optimizer-state-as-planned",
+    "history-as-planned",
     "other-members-identical",
 )
 """The checks that `apply` makes of every result."""
