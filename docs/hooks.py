@@ -1,6 +1,6 @@
 """Pages that are made when the site is built, from what the program knows.
 
-Gallery, schemas, commands and codes; MkDocs calls `on_files`.
+Gallery, schemas, commands and codes; MkDocs calls `on_config` and `on_files`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, text in pages().items():
         files.append(File.generated(config, name, content=text))
     return files
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Pages that the navigation does not name come behind those that it does."""
+    listed = json.dumps(config.nav)
+    behind = [
+        {_title(path): path.name}
+        for path in sorted((ROOT / "docs").glob("*.md"))
+        if f'"{path.name}"' not in listed
+    ]
+    config.nav = [*(config.nav or []), *behind]
+    return config
+
+
+def _title(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
 
 
 def pages() -> dict[str, str]:

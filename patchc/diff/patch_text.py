@@ -36,15 +36,21 @@ def _edit(edit: Mapping[str, Any]) -> Iterator[str]:
             yield line
         else:
             yield f"{lead}{key}:"
-            yield from _block(value)
+            yield from _block(value, "      ")
         lead = "    "
 
 
-def _block(value: Sequence[Any] | Mapping[str, Any]) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        yield from (f"      {flow(key)}: {flow(item)}" for key, item in value.items())
-    else:
-        yield from (f"      - {flow(item)}" for item in value)
+def _block(value: Sequence[Any] | Mapping[str, Any], indent: str) -> Iterator[str]:
+    """A list or mapping, one entry per line; entries that are still too long are broken up."""
+    pairs = value.items() if isinstance(value, Mapping) else ((None, item) for item in value)
+    for key, item in pairs:
+        lead = f"{indent}- " if key is None else f"{indent}{flow(key)}: "
+        long = len(lead) + len(flow(item)) > _WIDTH
+        if long and key is not None and isinstance(item, (list, Mapping)):
+            yield lead.rstrip()
+            yield from _block(item, f"{indent}  ")
+        else:
+            yield f"{lead}{flow(item)}"
 
 
 def flow(value: Any) -> str:

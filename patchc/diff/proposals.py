@@ -85,6 +85,9 @@ class Proposals:
             rule = rule_of(before)
             if rule is None or before.opaque or after.opaque:
                 continue
+            if before.is_input:
+                yield from self._features(before, after)
+                continue
             old, new = complete(rule, before.config), complete(rule, after.config)
             dimensions = rule.dimensions(old)
             for dimension in dimensions:
@@ -92,6 +95,16 @@ class Proposals:
                 axis = {} if dimension == dimensions[0] else {"axis": dimension}
                 if sizes[0] != sizes[1]:
                     yield from self._resize(before, after, dimension, sizes, axis)
+
+    def _features(self, before: Layer, after: Layer) -> Iterator[Edit]:
+        """Another number of features of an input; entries cannot be told by values there."""
+        sizes = [(layer.config.get("batch_shape") or [None])[-1] for layer in (before, after)]
+        if all(isinstance(size, int) for size in sizes):
+            old, new = sizes
+            if old < new:
+                yield self._edit(before, "expand", {"to": new})
+            elif old > new:
+                yield self._edit(before, "shrink", {"keep": list(range(new))})
 
     def _resize(
         self,

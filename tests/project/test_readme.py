@@ -56,12 +56,6 @@ def test_shell_commands_exist() -> None:
     assert all(line.startswith(("make ", "pip install ")) for line in lines)
 
 
-def test_every_page_but_the_made_ones_is_in_the_navigation() -> None:
-    listed = (ROOT / "mkdocs.yml").read_text()
-
-    assert [page.name for page in DOCS if f" {page.name}\n" not in listed] == []
-
-
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(name: str) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", (ROOT / name).read_text())
