@@ -34,6 +34,7 @@ __all__ = [
     "loads",
     "log",
     "plan",
+    "revert",
     "verify",
 ]
 __version__ = "0.1.0"
@@ -121,6 +122,8 @@ def apply(
     in_place: bool = False,
     digest: bool = True,
     again: bool = False,
+    undo_file: _Path | None = None,
+    provenance: bool = False,
 ) -> Report: ...
 
 
@@ -143,6 +146,8 @@ def apply(
     in_place: bool = False,
     digest: bool = True,
     again: bool = False,
+    undo_file: _Path | None = None,
+    provenance: bool = False,
     report: bool = False,
 ) -> Any:
     """Apply one or several patches to a model file, or to a model in memory.
@@ -158,6 +163,8 @@ def apply(
         in_place: `out` is the model itself.
         digest: put the SHA-256 of both files into the report.
         again: take patches that are in the model's history already.
+        undo_file: where to keep what a file's patches drop or overwrite, for `revert`.
+        provenance: write an in-toto statement too, as `OUT.patchc.json`.
         report: for a model in memory, give back the report too.
 
     Returns:
@@ -177,7 +184,8 @@ def apply(
         return (new, told) if report else new
     if out is None:
         raise TypeError("a model file gives a file: name it with `out`")
-    from patchc.pipeline import apply_file  # noqa: PLC0415 (keeps `import patchc` fast)
+    from patchc.beside import Beside  # noqa: PLC0415 (keeps `import patchc` fast)
+    from patchc.pipeline import apply_file  # noqa: PLC0415 (as above)
 
     return apply_file(
         model,
@@ -187,6 +195,7 @@ def apply(
         in_place=in_place,
         digest=digest,
         again=again,
+        beside=Beside(undo_file, provenance),
     )
 
 
@@ -246,6 +255,30 @@ def adopt(
     from patchc.history import adopt_history  # noqa: PLC0415 (keeps `import patchc` fast)
 
     return adopt_history(before, after, out, force=force, in_place=in_place)
+
+
+def revert(
+    model: _Path, undo: _Path, out: _Path, *, force: bool = False, in_place: bool = False
+) -> Written:
+    """Take a patch back.
+
+    Where nothing was trained since, the original file comes back byte for
+    byte; else its structure does, and `.warnings` names what could not be.
+
+    Args:
+        model: what the patch made.
+        undo: the undo file that was kept then.
+        out: path of the result.
+        force: replace an existing file.
+        in_place: `out` is the model itself.
+
+    Raises:
+        PatchError: the undo file is none, or that of another model (PC410);
+            nothing was written.
+    """
+    from patchc.undo import revert_file  # noqa: PLC0415 (keeps `import patchc` fast)
+
+    return revert_file(model, undo, out, force=force, in_place=in_place)
 
 
 def verify(

@@ -214,6 +214,11 @@ _TEXT = {
         The file is no plan that `patchc plan -o` wrote, has another format version, or was edited:
         only what the patches give, and what was reviewed, is carried out. Plan again.
         Example: `patchc apply MODEL --plan PLAN`, where another version of patchc made PLAN.""",
+    "PC410 the undo file cannot be used": """
+        The file is none that `apply --undo-file` wrote, or the model is not the one that was
+        written with it, or a later patch has changed its structure. Take the patches back in
+        the order opposite to that in which they were applied.
+        Example: `patchc revert other.keras --undo once.undo -o out.keras`.""",
     "PC501 the result does not hold": """
         A check of the result failed: a kept weight differs, or the outputs moved by more than
         `verify` allows. The output is not published. Weaken `verify` only if the change is meant.
@@ -266,6 +271,11 @@ _TEXT = {
         axis, make the same weight anew, or take out what the other has changed. The later one
         wins. Say it in one of them only, or leave it if that is what you want.
         Example: one patch freezes a layer and the next one unfreezes it.""",
+    "PC911 not everything could be taken back": """
+        The model was trained after it was patched. `revert` gives it back the structure from
+        before the patch, and its weights carry what they have learned; what the patch had dropped
+        or overwritten comes back as it was then, because nothing has trained it since.
+        Example: `patchc revert trained.keras --undo once.undo -o out.keras`.""",
 }
 
 CODES: Mapping[str, Code] = {

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from patchc.beside import Beside, withdrawn_on_failure, write_beside
 from patchc.checks import Check, check_result
 from patchc.compiler.compile import compile_patches
 from patchc.compiler.plan import Plan
@@ -20,6 +21,7 @@ from patchc.snapshot import snapshot, weight_crcs
 from patchc.storage.background import Background
 from patchc.storage.checked import CheckedBase, open_checked
 from patchc.storage.digest import Digest
+from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Made
 from patchc.storage.open_model import open_model
@@ -108,15 +110,24 @@ def apply_file(
     digest: bool = True,
     again: bool = False,
     saved: SavedPlan | None = None,
+    beside: Beside = Beside(),  # noqa: B008 (frozen)
 ) -> Report:
     """Apply patches to a model file, see `apply_opened`.
 
     Args:
         digest: compute SHA-256 of input and output for the report.
     """
-    with open_checked(model, sha256=digest or saved is not None) as base:
+    wanted = digest or saved is not None or beside.is_wanted
+    with open_checked(model, sha256=wanted) as base:
         return apply_opened(
-            base, patches, out, force=force, in_place=in_place, again=again, saved=saved
+            base,
+            patches,
+            out,
+            force=force,
+            in_place=in_place,
+            again=again,
+            saved=saved,
+            beside=beside,
         )
 
 
@@ -129,6 +140,7 @@ def apply_opened(
     in_place: bool = False,
     again: bool = False,
     saved: SavedPlan | None = None,
+    beside: Beside = Beside(),  # noqa: B008 (frozen)
     progress: ProgressFactory = no_progress,
 ) -> Report:
     """Apply patches to a model file that is open.
@@ -140,6 +152,7 @@ def apply_opened(
         in_place: replace the input.
         again: take patches that are in the model's history already.
         saved: the plan that the patches come from, of which nothing may differ.
+        beside: what to write beside the result.
 
     Raises:
         PatchError: nothing was written.
@@ -159,6 +172,7 @@ def apply_opened(
         progress=progress,
         further=further,
         saved=saved,
+        beside=beside,
     )
 
 
@@ -174,6 +188,7 @@ def carry_out(
     rewrite: bool = False,
     further: Callable[[str], tuple[Check, ...]] | None = None,
     saved: SavedPlan | None = None,
+    beside: Beside = Beside(),  # noqa: B008 (frozen)
 ) -> Report:
     """Write the result of a plan, read it back, and publish it when all holds.
 
@@ -181,12 +196,16 @@ def carry_out(
         command: which the report is of.
         rewrite: write the result anew even where the plan changes nothing.
         further: checks of the written file, by its temporary name.
+        saved: the plan that the patches come from, of which nothing may differ.
+        beside: what to write beside the result.
 
     Raises:
         PatchError: nothing was written.
     """
     source = base.source
     target = output_format(source, out)
+    if beside.undo is not None:
+        _check_undoable(source, target, os.fspath(out))
     check_writable(source, plan, target, os.fspath(out))
     place = publishing(
         out,
@@ -194,7 +213,7 @@ def carry_out(
         in_place_of=source.file.identity if in_place else None,
         inputs=[source.file.identity],
     )
-    with place as output:
+    with withdrawn_on_failure() as published, place as output:
         told = progress(2 * source.file.size)
         with Background(_load_arrays):
             written = write_model(source, plan, target, output, told, rewrite=rewrite)
@@ -217,7 +236,16 @@ def carry_out(
         if saved is not None:
             saved.check_digest(base)
         _refuse_failures(report)
+        for path in write_beside(beside, base, report, output.temporary, force=force):
+            published.append(path)
     return report
+
+
+def _check_undoable(source: KerasFile, target: Format, path: str) -> None:
+    if source.weights is None or source.older is not None or target is not Format.KERAS:
+        message = "an undo file is kept for `.keras` files of Keras 3 only"
+        way_out = "leave `--undo-file` out, and keep the base"
+        raise PatchError(Diagnostic("PC310", message, file=path, help=way_out))
 
 
 def _load_arrays() -> None:

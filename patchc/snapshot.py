@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -15,23 +14,15 @@ from patchc.compiler.plan import Plan
 from patchc.model.document import Document
 from patchc.storage.attach import datasets
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
-from patchc.storage.stream import SLAB, Readable, slabs
+from patchc.storage.stream import crc32_of
 
 
 def weight_crcs(source: KerasFile) -> dict[str, int]:
     """CRC-32 of each stored weight, by address; reads all of them."""
     return {
-        address: _crc(source.data, stored.offset or 0, stored.nbytes)
+        address: crc32_of(source.data, stored.offset or 0, stored.nbytes)
         for address, stored in datasets(source.tree)
     }
-
-
-def _crc(data: Readable, offset: int, length: int) -> int:
-    crc, buffer = 0, memoryview(bytearray(min(length, SLAB)))
-    for start, size in slabs(length):
-        data.read_into(buffer[:size], offset + start)
-        crc = zlib.crc32(buffer[:size], crc)
-    return crc
 
 
 def member_crcs(source: KerasFile) -> dict[str, str]:

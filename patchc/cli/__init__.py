@@ -29,6 +29,7 @@ COMMANDS = (
     "report",
     "log",
     "adopt",
+    "revert",
     "convert",
     "explain",
     "schema",

@@ -23,9 +23,11 @@ from patchc.cli.options import (
     NoDigestOption,
     OutOption,
     PlanOption,
+    ProvenanceOption,
     QuietOption,
     SetOption,
     SomePatches,
+    UndoFileOption,
 )
 from patchc.report.progress import progress_bar
 
@@ -56,6 +58,8 @@ def apply(
     force: ForceOption = False,
     in_place: InPlaceOption = False,
     again: AgainOption = False,
+    undo_file: UndoFileOption = None,
+    provenance: ProvenanceOption = False,
     no_digest: NoDigestOption = False,
     set_: SetOption = None,
     modules: ImportOption = None,
@@ -68,11 +72,13 @@ def apply(
     target = output_of(out, model, in_place=in_place)
     _check_usage(patches, plan, settings)
     with command("apply", form, color, quiet=quiet, modules=modules) as session:
+        wanted = provenance or undo_file is not None or not no_digest
         with (
-            _opened(model, patches or (), plan, settings, sha256=not no_digest) as found,
+            _opened(model, patches or (), plan, settings, sha256=wanted) as found,
             progress_bar(shown=session.is_watched) as bar,
         ):
             base, loaded, saved = found
+            from patchc.beside import Beside  # noqa: PLC0415 (`--help` needs none)
             from patchc.pipeline import apply_opened  # noqa: PLC0415 (takes a while)
 
             report = apply_opened(
@@ -83,9 +89,12 @@ def apply(
                 in_place=in_place,
                 again=again,
                 saved=saved,
+                beside=Beside(undo_file, provenance),
                 progress=bar,
             )
         session.result(lambda words: words.reported(report), report.diagnostics)
+        if undo_file is not None:
+            session.tell(f"To take it back: patchc revert {target} --undo {undo_file} -o OUT")
 
 
 def _check_usage(patches: Sequence[str] | None, plan: str | None, settings: dict[str, str]) -> None:

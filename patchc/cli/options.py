@@ -95,6 +95,18 @@ InPlaceOption = Annotated[bool, typer.Option("--in-place", help="Replace MODEL i
 NoDigestOption = Annotated[
     bool, typer.Option("--no-digest", help="Leave out the SHA-256 of both files; faster.")
 ]
+UndoFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--undo-file",
+        metavar="FILE",
+        help="Keep there what the patches drop or overwrite, for `revert`.",
+    ),
+]
+ProvenanceOption = Annotated[
+    bool,
+    typer.Option("--provenance", help="Write an in-toto statement too, OUT.patchc.json."),
+]
 AgainOption = Annotated[
     bool, typer.Option("--again", help="Take patches that are in the model's history already.")
 ]

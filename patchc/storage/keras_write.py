@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.history import Applied
 from patchc.storage.archive import Archive
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5 import Dataset, Group
 from patchc.storage.hdf5_writer import layout
 from patchc.storage.history import with_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
@@ -89,6 +89,18 @@ def write_history(
         written = [
             _write_bytes(sink, member, with_history(source.metadata, history))
             if member.name == METADATA
+            else _write_copy(source, sink, member)
+            for member in archive.members
+        ]
+        sink.write(central_directory(written))
+
+
+def write_again(source: KerasFile, archive: Archive, tree: Group, output: OutputFile) -> None:
+    """Write an archive with its weights laid out anew, which all stand in `tree`."""
+    with Sink(output, lambda _: None) as sink:
+        written = [
+            _write_tree(sink, member, tree, lambda address: _copy_weight(source, sink, address))
+            if member.name == WEIGHTS
             else _write_copy(source, sink, member)
             for member in archive.members
         ]
@@ -184,17 +196,27 @@ def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
 
 
 def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, made: Made) -> Member:
-    """Lay the weights out anew and fill them in; the CRC is known only then."""
-    place = layout(result_tree(source, plan))
+    """The weights of a result, copied or made."""
+    entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
+    return _write_tree(
+        sink,
+        member,
+        result_tree(source, plan),
+        lambda address: write_weight(source, plan, sink, entries[address], made),
+    )
+
+
+def _write_tree(sink: Sink, member: Member, tree: Group, fill: Callable[[str], None]) -> Member:
+    """Lay weights out anew and fill them in; the CRC is known only then."""
+    place = layout(tree)
     new = rewritten(member, place.size).placed(sink.position)
     header_at = sink.position
     sink.write(local_header(new))
     sink.start_member()
     sink.write(place.metadata)
-    entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
     for address, offset in place.offsets.items():
         sink.pad_to(new.offset + offset)
-        write_weight(source, plan, sink, entries[address], made)
+        fill(address)
     sink.pad_to(new.offset + place.size)
     new = replace(new, crc=sink.crc())
     sink.output.write_at(header_at, local_header(new))
@@ -211,6 +233,10 @@ def write_weight(source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry, 
         made[entry.address] = fingerprint(values)
         sink.write(raw_bytes(values))
         return
-    stored = find(source.tree, entry.value.base)
+    _copy_weight(source, sink, entry.value.base)
+
+
+def _copy_weight(source: KerasFile, sink: Sink, address: str) -> None:
+    stored = find(source.tree, address)
     assert isinstance(stored, Dataset)
     sink.copy(source.data, stored.offset or 0, stored.nbytes)

@@ -158,6 +158,15 @@ def crc_of(source: Readable, size: int, pieces: Iterable[Piece]) -> int:
     return crc
 
 
+def crc32_of(data: Readable, offset: int, length: int) -> int:
+    """CRC-32 of a range."""
+    crc, buffer = 0, memoryview(bytearray(min(length, SLAB)))
+    for start, size in slabs(length):
+        data.read_into(buffer[:size], offset + start)
+        crc = zlib.crc32(buffer[:size], crc)
+    return crc
+
+
 def slabs(length: int) -> Iterator[tuple[int, int]]:
     """Start and size of each slab of a range."""
     for start in range(0, length, SLAB):
