@@ -219,6 +219,10 @@ _TEXT = {
         written with it, or a later patch has changed its structure. Take the patches back in
         the order opposite to that in which they were applied.
         Example: `patchc revert other.keras --undo once.undo -o out.keras`.""",
+    "PC411 the architecture is missing": """
+        The file holds weights alone, and the edit has to know how the layers are connected. Put the
+        architecture beside it, as `model.to_json()` writes it: `net.json` for `net.weights.h5`.
+        Example: `freeze: true` on a `.weights.h5` file.""",
     "PC501 the result does not hold": """
         A check of the result failed: a kept weight differs, or the outputs moved by more than
         `verify` allows. The output is not published. Weaken `verify` only if the change is meant.

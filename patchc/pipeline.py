@@ -19,6 +19,7 @@ from patchc.results import Report
 from patchc.saved import SavedPlan, saved_text
 from patchc.snapshot import snapshot, weight_crcs
 from patchc.storage.background import Background
+from patchc.storage.bare_edits import check_readers, check_verbs
 from patchc.storage.checked import CheckedBase, open_checked
 from patchc.storage.digest import Digest
 from patchc.storage.formats import Format
@@ -83,8 +84,11 @@ def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
 
 
 def _compile(source: KerasFile, patches: Sequence[Patch], *, again: bool) -> Plan:
+    check_verbs(source, patches)
     with _expected_digest(source, patches) as digest:
-        return compile_patches(source.document(digest.hex()), patches, again=again)
+        plan = compile_patches(source.document(digest.hex()), patches, again=again)
+    check_readers(source, plan)
+    return plan
 
 
 def _planned(
@@ -262,7 +266,7 @@ def _read_back(
     *,
     whole: bool,
 ) -> tuple[Check, ...]:
-    with open_model(output.temporary) as result:
+    with open_model(output.temporary, beside=source.file.path) as result:
         return check_result(source, plan, result, progress, made, whole=whole)
 
 
@@ -323,7 +327,7 @@ def verify_files(
     Raises:
         PatchError: a file is not understood, or a patch does not fit.
     """
-    with open_model(before) as source, open_model(after) as result:
+    with open_model(before) as source, open_model(after, beside=before) as result:
         # What BEFORE went through earlier says nothing of AFTER.
         plan = _compile(source, patches, again=True)
         checks = check_result(source, plan, result, no_progress(0))

@@ -23,6 +23,7 @@ from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
 from patchc.storage.older import Older, root_of
 from patchc.storage.repack import repacked, unpacked
+from patchc.storage.sharded import Shards
 from patchc.storage.stream import Readable
 from patchc.storage.view import mark_unmatched
 from patchc.storage.window import Window
@@ -50,6 +51,7 @@ class KerasFile:
         older: what an older file looks like before it is seen this way.
         metadata: what Keras and patchc say of the file; empty where the format
             has no place for it.
+        shards: the files of sharded weights.
     """
 
     file: InputFile
@@ -62,6 +64,7 @@ class KerasFile:
     weights: Member | None = None
     older: Older | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    shards: Shards | None = None
 
     @property
     def history(self) -> tuple[Applied, ...]:

@@ -195,6 +195,22 @@ def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
 # ----------------------------------------------------------------------- weights
 
 
+def write_weights(
+    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress
+) -> Written:
+    """Write the weights of a result as a file of their own, `.weights.h5`."""
+    place = layout(result_tree(source, plan))
+    entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
+    made: Made = {}
+    with Sink(output, progress) as sink:
+        sink.write(place.metadata)
+        for address, offset in place.offsets.items():
+            sink.pad_to(offset)
+            write_weight(source, plan, sink, entries[address], made)
+        sink.pad_to(place.size)
+    return Written(made, tuple(sink.pieces))
+
+
 def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, made: Made) -> Member:
     """The weights of a result, copied or made."""
     entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}

@@ -47,6 +47,7 @@ class Older:
         state: where it keeps its optimizer's variables; None where it has
             none, or they cannot be told apart.
         lost_state: why not, then.
+        bare: whether nothing tells how the layers are connected.
     """
 
     raw: Any
@@ -57,6 +58,7 @@ class Older:
     assumed: bool = False
     state: OldState | None = None
     lost_state: str = ""
+    bare: bool = False
 
     def prepare(self, root: Layer, path: str) -> None:
         """Give a model that was read from the repaired configuration the shapes it has here."""

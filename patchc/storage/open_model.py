@@ -8,32 +8,69 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from patchc.errors import Diagnostic, PatchError
+from patchc.storage.architecture import architecture, as_architecture
 from patchc.storage.files import InputFile, open_regular
-from patchc.storage.formats import check_zip_is_keras, container_of, hdf5_format
+from patchc.storage.formats import (
+    Format,
+    check_zip_is_keras,
+    container_of,
+    hdf5_format,
+    is_folder,
+    read_json_file,
+)
 from patchc.storage.hdf5 import DialectError, Group, Hdf5Error
 from patchc.storage.hdf5_reader import read_hdf5
 from patchc.storage.keras_file import KerasFile, keras_archive
 from patchc.storage.older import see_recorded
 from patchc.storage.older_archive import data_end, is_older, see_archive
+from patchc.storage.open_weights import keras_weights, recorded_weights
 from patchc.storage.recorded import read_recorded
-from patchc.storage.repack import repacked
+from patchc.storage.repack import repacked, zipped
+from patchc.storage.sharded import open_shards
 from patchc.storage.stream import Readable
 
 
 @contextmanager
-def open_model(path: str | os.PathLike[str]) -> Iterator[KerasFile]:
+def open_model(
+    path: str | os.PathLike[str], beside: str | os.PathLike[str] | None = None
+) -> Iterator[KerasFile]:
     """Open a model file and read its headers, no weights.
+
+    Args:
+        beside: a file beside which the architecture of weights is looked for
+            too, where none stands beside `path`.
 
     Raises:
         PatchError: PC401 to PC405, saying what the file is and what to do.
     """
-    with open_regular(path) as file, ExitStack() as stack:
+    with ExitStack() as stack:
+        if is_folder(path):
+            yield _archive(stack.enter_context(zipped(path)), stack)
+            return
+        file = stack.enter_context(open_regular(path))
         kind = container_of(file)
         if kind == "zip":
             check_zip_is_keras(file)
             yield _archive(file, stack)
+        elif kind == "hdf5":
+            yield _hdf5(file, stack, beside)
         else:
-            yield _hdf5(file, stack)
+            yield _sharded(file, stack, beside)
+
+
+def _sharded(file: InputFile, stack: ExitStack, beside: str | os.PathLike[str] | None) -> KerasFile:
+    """Sharded weights by their index; other JSON is refused by what it is."""
+    data = read_json_file(file)
+    if not isinstance(data, dict) or "weight_map" not in data:
+        known = as_architecture(data, file.path) is not None
+        kind = "a model's architecture, without weights" if known else "a JSON text"
+        help_text = "name the file with the weights" if known else "name a model file of Keras"
+        message = f"this is {kind}"
+        raise PatchError(Diagnostic("PC402", message, file=file.path, help=help_text))
+    shards = open_shards(file, data, stack)
+    found = architecture(file.path, beside)
+    source = keras_weights(file, Format.SHARDED, shards.tree, shards.data, found)
+    return replace(source, shards=shards)
 
 
 def _archive(file: InputFile, stack: ExitStack) -> KerasFile:
@@ -47,14 +84,19 @@ def _archive(file: InputFile, stack: ExitStack) -> KerasFile:
     return replace(source, config=seen.config, tree=seen.tree, data=seen.data, older=seen.older)
 
 
-def _hdf5(file: InputFile, stack: ExitStack) -> KerasFile:
+def _hdf5(file: InputFile, stack: ExitStack, beside: str | os.PathLike[str] | None) -> KerasFile:
     tree, data, size = _hdf5_tree(file, stack)
     format_ = hdf5_format(tree)
     if format_ is None:
         message = "this is an HDF5 file, but not of Keras: it holds no layers"
         help_text = "name a file that `model.save(...)` or `model.save_weights(...)` wrote"
         raise PatchError(Diagnostic("PC402", message, file=file.path, help=help_text))
+    if format_ is Format.KERAS_WEIGHTS:
+        return keras_weights(file, format_, tree, data, architecture(file.path, beside))
     recorded = read_recorded(tree, file.path)
+    if format_ is Format.WEIGHTS:
+        found = architecture(file.path, beside)
+        return recorded_weights(file, recorded, tree, data, size, found)
     seen = see_recorded(recorded, tree, data, size, file.path)
     return KerasFile(
         file=file,

@@ -96,8 +96,11 @@ def _attributes(source: KerasFile, older: Older, plan: Plan) -> Mapping[str, Att
     """
     assert older.recorded is not None
     attributes = dict(older.root_group.attributes)
-    if older.raw is None or plan.config == source.config:
+    path = source.file.path
+    if older.raw is None or comparable(plan.config, path) == comparable(source.config, path):
         return attributes
+    if not older.recorded.prefix:
+        raise RestoreError("the architecture changes too, which stands in a file of its own")
     era = era_of(older.recorded.keras_version)
     name = "Functional" if _knows_functional(older) else "Model"
     restorer = Restorer(era, origins_of(plan.base), name)

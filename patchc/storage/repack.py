@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +79,41 @@ def _damaged(shown: str, reason: str) -> PatchError:
     message = f"the HDF5 file cannot be read: {reason}"
     help_text = "get an undamaged copy, or save the model again with Keras"
     return PatchError(Diagnostic("PC403", message, file=shown, help=help_text))
+
+
+@contextmanager
+def zipped(folder: str | os.PathLike[str]) -> Iterator[InputFile]:
+    """An unzipped `.keras` folder as the archive it came from.
+
+    Raises:
+        PatchError: PC401 where the folder holds something that is no file.
+    """
+    root = os.fspath(folder)
+    with tempfile.TemporaryDirectory(prefix="patchc-") as place:
+        target = os.path.join(place, "model.keras")
+        with zipfile.ZipFile(target, "w") as archive:
+            for path in _files(root):
+                name = os.path.relpath(path, root).replace(os.sep, "/")
+                with open_regular(path) as file, archive.open(_member(name), "w") as out:
+                    for start in range(0, file.size, _SLAB):
+                        out.write(file.read_at(start, min(_SLAB, file.size - start)))
+        with open_regular(target) as file:
+            file.path = root
+            yield file
+
+
+def _files(root: str) -> Iterator[str]:
+    """Keras's own files first, in its order, then the assets."""
+    for name in ("metadata.json", "config.json", "model.weights.h5"):
+        if os.path.lexists(os.path.join(root, name)):
+            yield os.path.join(root, name)
+    for folder, folders, names in os.walk(os.path.join(root, "assets")):
+        folders.sort()
+        yield from (os.path.join(folder, name) for name in sorted(names))
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
 
 
 @contextmanager

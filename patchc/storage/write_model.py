@@ -6,9 +6,10 @@ import os
 
 from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
+from patchc.storage.bare_edits import check_state, is_bare, write_bare
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
-from patchc.storage.keras_write import Written, copy_file, write_keras
+from patchc.storage.keras_write import Written, copy_file, write_keras, write_weights
 from patchc.storage.publish import OutputFile
 from patchc.storage.recorded_write import recorded_result, write_recorded
 from patchc.storage.stream import Progress
@@ -47,10 +48,30 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
     Raises:
         PatchError: PC405 or PC406, with what cannot be written and the way out.
     """
+    if is_bare(source):
+        _check_bare(source, plan, target, out)
+        return
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
     if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
         recorded_result(source, plan)
+    if target is Format.KERAS_WEIGHTS and not plan.is_empty:
+        _check_architecture_stays(source, plan, out)
+
+
+def _check_bare(source: KerasFile, plan: Plan, target: Format, out: str) -> None:
+    check_state(source, plan)
+    if target is Format.KERAS:
+        message = "a .keras file needs the architecture, and the input holds weights alone"
+        help_text = "put what `model.to_json()` writes beside the input"
+        raise PatchError(Diagnostic("PC409", message, file=out, help=help_text))
+
+
+def _check_architecture_stays(source: KerasFile, plan: Plan, out: str) -> None:
+    if plan.config != source.config or source.older is not None:
+        message = "the architecture changes with the weights, or is of an older Keras"
+        help_text = "write both as .keras: `-o NAME.keras`"
+        raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
 
 
 def _check_told_apart(source: KerasFile) -> None:
@@ -89,6 +110,10 @@ def write_model(
     """
     if not rewrite and plan.is_empty and target is source.format:
         return copy_file(source, output, progress)
+    if is_bare(source):
+        return write_bare(source, plan, output, progress)
+    if target is Format.KERAS_WEIGHTS:
+        return write_weights(source, plan, output, progress)
     if target in {Format.MODEL, Format.WEIGHTS}:
         return write_recorded(source, plan, output, progress)
     return write_keras(source, plan, output, progress)
