@@ -195,9 +195,7 @@ def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
 # ----------------------------------------------------------------------- weights
 
 
-def write_weights(
-    source: KerasFile, plan: Plan, output: OutputFile, progress: Progress
-) -> Written:
+def write_weights(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Written:
     """Write the weights of a result as a file of their own, `.weights.h5`."""
     place = layout(result_tree(source, plan))
     entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
