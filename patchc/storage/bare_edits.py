@@ -30,13 +30,13 @@ def check_verbs(source: KerasFile, patches: Sequence[Patch]) -> None:
     """Refuse what needs the architecture.
 
     Raises:
-        PatchError: PC409, for each such edit and key.
+        PatchError: PC411, for each such edit and key.
     """
     if not is_bare(source):
         return
     found = [
         Diagnostic(
-            "PC409",
+            "PC411",
             f"`{edit.verb_name}` needs the architecture, and the file holds weights alone",
             edit.span,
             _way_out(source),
@@ -47,7 +47,7 @@ def check_verbs(source: KerasFile, patches: Sequence[Patch]) -> None:
     ]
     found += [
         Diagnostic(
-            "PC409",
+            "PC411",
             f"`{key}` needs the architecture, and the file holds weights alone",
             patch.spans.get(key),
             _way_out(source),
@@ -69,7 +69,7 @@ def check_readers(source: KerasFile, plan: Plan) -> None:
     """Refuse a layer that changes its width where another may read what it makes.
 
     Raises:
-        PatchError: PC409, with the layers that may.
+        PatchError: PC411, with the layers that may.
     """
     if not is_bare(source):
         return
@@ -85,7 +85,7 @@ def check_readers(source: KerasFile, plan: Plan) -> None:
             listed = ", ".join(f"`{name}`" for name in readers[:4])
             message = f"{listed} may read the {old} features of `{layer.path}`, and would not fit"
             raise PatchError(
-                Diagnostic("PC409", message, file=source.file.path, help=_way_out(source))
+                Diagnostic("PC411", message, file=source.file.path, help=_way_out(source))
             )
 
 
@@ -153,7 +153,7 @@ def check_state(source: KerasFile, plan: Plan) -> None:
     """Refuse new shapes where the file holds an optimizer's state, which could not follow.
 
     Raises:
-        PatchError: PC409.
+        PatchError: PC411.
     """
     older = source.older
     if older is None or not is_bare(source):
@@ -161,4 +161,4 @@ def check_state(source: KerasFile, plan: Plan) -> None:
     grows = any(entry.value.growths for entry in plan.ledger.entries)
     if grows and any(datasets(older.root_group, "optimizer")):
         message = "the file holds an optimizer's state, which cannot follow without an architecture"
-        raise PatchError(Diagnostic("PC409", message, file=source.file.path, help=_way_out(source)))
+        raise PatchError(Diagnostic("PC411", message, file=source.file.path, help=_way_out(source)))

@@ -64,7 +64,7 @@ def _check_bare(source: KerasFile, plan: Plan, target: Format, out: str) -> None
     if target is Format.KERAS:
         message = "a .keras file needs the architecture, and the input holds weights alone"
         help_text = "put what `model.to_json()` writes beside the input"
-        raise PatchError(Diagnostic("PC409", message, file=out, help=help_text))
+        raise PatchError(Diagnostic("PC411", message, file=out, help=help_text))
 
 
 def _check_architecture_stays(source: KerasFile, plan: Plan, out: str) -> None:
