@@ -81,8 +81,9 @@ class Agreement:
         self, call: Call, rule: Rule, config: Mapping[str, Any], label: str
     ) -> Iterator[Port]:
         """The ports of a call that run over a dimension."""
-        aliases = aliases_of(rule, config)
-        for port in ports_of(rule, config, self.spread.spec(call)):
+        spec = self.spread.spec(call)
+        aliases = aliases_of(rule, config, spec)
+        for port in ports_of(rule, config, spec):
             base = base_of(port.label)
             if aliases.get(base, base) == label:
                 yield port
@@ -153,8 +154,8 @@ class Agreement:
         assert rule is not None  # the spread has come through it
         config = complete(rule, layer.config)
         axis = self.spread.changes[tensor][0]
-        aliases = aliases_of(rule, config)
-        ports = ports_of(rule, config, self.spread.spec(call))
+        spec = self.spread.spec(call)
+        aliases, ports = aliases_of(rule, config, spec), ports_of(rule, config, spec)
         label = next(
             (
                 base_of(port.label)
@@ -167,7 +168,7 @@ class Agreement:
             self._refuse(layer, "treats every entry of the axis alike, and adds to it")
         if contract == "zero" and call in self.spread.norms:
             return  # new entries of its output are zero
-        if contract in rule.made(config, self.spread.spec(call)):
+        if contract in rule.made(config, spec):
             known = self.made.setdefault((layer, aliases.get(label, label)), contract)
             if known != contract:
                 self._refuse(layer, f"would have to make them {_WORDS[known]} as well")

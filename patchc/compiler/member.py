@@ -129,7 +129,7 @@ class Member:
         kinds cross, the values of the others stand.
         """
         axes = weight.axes or ()
-        aliases = aliases_of(rule, config)
+        aliases = aliases_of(rule, config, self._plan.spread.spec(self._layer.calls[0]))
         reading = reading_axes(rule, config, weight.name, axes)
         found = []
         for axis in sorted(range(len(axes)), key=lambda axis: axis in reading):

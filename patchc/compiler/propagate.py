@@ -262,7 +262,7 @@ class Spread(Crossing):
         """Dimensions of the layer change with the axes that run over them."""
         layer = call.layer
         ports = ports_of(rule, config, spec)
-        aliases = aliases_of(rule, config)
+        aliases = aliases_of(rule, config, spec)
         for port in ports:
             tensor = self._tensor(call, port)
             axis, change = self._changes.get(tensor, (None, None))
@@ -304,7 +304,7 @@ class Spread(Crossing):
                 self._change(Tensor(call), axis, dimension.map, layer)
             return
         config = complete(rule, layer.config)
-        aliases = aliases_of(rule, config)
+        aliases = aliases_of(rule, config, self._spec(layer.calls[0]))
         self._check_weights(layer, rule, config, label, dimension)
         for call in layer.calls:
             self._check_coupling(call, rule, config, label, dimension)
@@ -331,7 +331,8 @@ class Spread(Crossing):
                 self._refuse(layer, str(error))
         groups = config.get("groups", 1)
         parts = [axis for weight in layer.weights for axis in weight.axes or ()]
-        grouped = rule.class_name.startswith("Conv") and groups > 1
+        alone = rule.aliases(config, self._spec(layer.calls[0]))
+        grouped = rule.class_name.startswith("Conv") and groups > 1 and not alone
         if grouped and dimension.map.gathered(groups, dimension.size // groups, 1) is None:
             each = dimension.size // groups
             self._refuse(
@@ -339,7 +340,7 @@ class Spread(Crossing):
                 f"has {groups} groups of {each}, and the change is not the same in each of them",
                 [groups],
             )
-        knows = any(base_of(axis) == label for axis in parts)
+        knows = bool(alone) or any(base_of(axis) == label for axis in parts)
         feature = rule.feature_of(config, self._spec(layer.calls[0]))
         if label == "input" and not knows and base_of(feature or "") != label:
             self._refuse(layer, f"({layer.class_name}) turns it into something else")

@@ -21,8 +21,8 @@ from patchc.compiler.select import Match
 from patchc.compiler.settle import settle
 from patchc.errors import PatchError
 from patchc.layers.base import Rule, complete
-from patchc.layers.infer import rule_of
-from patchc.layers.ports import base_of, reading_axes
+from patchc.layers.infer import call_spec, rule_of
+from patchc.layers.ports import aliases_of, base_of, reading_axes
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Layer, Tensor, flatten
 
@@ -88,6 +88,11 @@ def chosen_dimension(
             help=f"axes that can be changed: {listed}",
         )
     return chosen
+
+
+def standing_for(layer: Layer, rule: Rule, config: Mapping[str, Any], dimension: str) -> str:
+    """The dimension that stands for one that has to stay equal to it."""
+    return aliases_of(rule, config, call_spec(layer.calls[0])).get(dimension, dimension)
 
 
 def plan_resize(

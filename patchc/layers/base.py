@@ -245,6 +245,10 @@ class Rule:
         """
         return Norm() if self.couples_features(config, call) else None
 
+    def aliases(self, config: Config, call: CallSpec) -> Mapping[str, str]:
+        """Dimensions that have to stay equal: name -> the one that stands for it."""
+        return {}
+
     def dimensions(self, config: Config) -> Sequence[str]:
         """The names that `expand` takes as `axis`, the default first."""
         return self.grows

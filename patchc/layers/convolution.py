@@ -52,6 +52,7 @@ from patchc.layers.windows import (
     window_size,
     with_channels,
 )
+from patchc.model.axis import AxisMap
 from patchc.model.values import ZEROS, Strategy
 
 GLOROT = Argument(initializer, "glorot_uniform")
@@ -204,6 +205,8 @@ class _Conv(_Convolution):
         if channels % groups:
             raise RuleError(f"has {groups} groups, which do not divide {channels} input channels")
         axis = "input" if groups == 1 else "input/groups"
+        if self.aliases(config, call):
+            axis = ""  # one entry
         kernel = self._kernel(config, (axis, channels // groups), ("filters", filters))
         return [kernel, *self._bias(config, 1, filters, "filters")]
 
@@ -215,6 +218,18 @@ class _Conv(_Convolution):
         if filters % groups:
             raise RuleError(f"has {groups} groups, which do not divide {filters} filters")
         return (self._moved(config, shape, fmt, filters),)
+
+    def aliases(self, config: Config, call: CallSpec) -> Mapping[str, str]:
+        """Where each channel is a group, with a filter of its own, both are one dimension."""
+        groups = self._get(config, "groups")
+        alone = 1 < groups == self._get(config, "filters")
+        is_depthwise = alone and self._inputs(config, call)[2] == groups
+        return {"filters": "input"} if is_depthwise else {}
+
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
+        """As many groups and filters as channels, where each channel is a group."""
+        apart = self._get(config, "groups") == self._get(config, "filters") == size > 1
+        return {"filters": change.size, "groups": change.size} if apart else {}
 
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
         """A kernel whose tap `(size - 1) // 2` is the identity matrix."""

@@ -114,11 +114,11 @@ _AXIS_OF_ITS_OWN = frozenset(
 _ALIKE = _AXIS_OF_ITS_OWN | {"Dense", "Embedding"}
 
 
-def aliases_of(rule: Rule, config: Config) -> Mapping[str, str]:
+def aliases_of(rule: Rule, config: Config, call: CallSpec) -> Mapping[str, str]:
     """Dimensions that are one and the same: label -> the label that stands for it."""
     if rule.class_name in _HEADS and not config.get("output_shape"):
         return {"output": "input"}
-    return {}
+    return rule.aliases(config, call)
 
 
 def _feature_axis(rule: Rule, config: Config, rank: int) -> int:

@@ -17,6 +17,7 @@ from patchc.compiler.resize import (
     plan_resize,
     resizable,
     resize,
+    standing_for,
 )
 from patchc.compiler.select import Match
 from patchc.errors import PatchError
@@ -44,9 +45,10 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
     layer, rule = resizable(context, match)
     config = complete(rule, layer.config)
     dimension = chosen_dimension(context, verb.axis, rule, config, layer)
+    size = rule.size_of(config, dimension)
+    dimension = standing_for(layer, rule, config, dimension)
     if (layer, dimension) in context.resized:
         return  # it has grown with another match of this edit
-    size = rule.size_of(config, dimension)
     change = _change(context, verb, layer, size)
     if change.is_identity(size):
         return

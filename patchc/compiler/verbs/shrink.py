@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from patchc.compiler.context import Context
-from patchc.compiler.resize import chosen_dimension, plan_resize, resizable, resize
+from patchc.compiler.resize import (
+    chosen_dimension,
+    plan_resize,
+    resizable,
+    resize,
+    standing_for,
+)
 from patchc.compiler.select import Match
 from patchc.language.patch import Shrink
 from patchc.layers.base import complete
@@ -38,4 +44,5 @@ def shrink(context: Context, verb: Shrink, match: Match) -> None:
         )
     if len(kept) < size:
         change = AxisMap.of(kept)
+        dimension = standing_for(layer, rule, config, dimension)
         resize(context, plan_resize(context, layer, dimension, change, size, preserve=False))
