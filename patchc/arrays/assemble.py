@@ -93,7 +93,9 @@ def _grow(old: Array, growths: Sequence[Growth], dtype: str, key: bytes) -> Arra
     grown = np.zeros(shape, bits)
     _carry(old.view(bits), grown, growths)
     for growth in growths:
-        if growth.rescales and grown.size:
+        if growth.merge and grown.size:
+            _merge(old, grown, growth, dtype)
+        elif growth.rescales and grown.size:
             _rescale(grown.view(_working_dtype(old.dtype, dtype)), growth, dtype)
     for growth in reversed(growths):
         if growth.map.new and grown.size:
@@ -146,6 +148,29 @@ def _kept_runs(axis_map: AxisMap) -> list[tuple[int, int, int]]:
         for place, (start, length) in zip(places, axis_map.runs, strict=False)
         if start != NEW
     ]
+
+
+def merged_entries(growth: Growth, size: int) -> list[list[int]]:
+    """For each entry that stays, itself and those that are added to it, by old index."""
+    kept = growth.map.indices()
+    groups = [[index] for index in kept]
+    gone = sorted(set(range(size)) - set(kept))
+    for number, index in enumerate(gone):
+        groups[number % len(groups)].append(index)
+    return groups
+
+
+def _merge(old: Array, grown: Array, growth: Growth, dtype: str) -> None:
+    """Add entries that go to those that stay, in the order of their indices, rounded once."""
+    source = _as_cube(old.view(_working_dtype(old.dtype, dtype)), growth.axis)
+    target = _as_cube(grown.view(_working_dtype(old.dtype, dtype)), growth.axis)
+    if source.shape[0] != target.shape[0] or source.shape[2] != target.shape[2]:
+        raise ValuesError("changes along several axes at once, where entries are added up")
+    for place, group in enumerate(merged_entries(growth, old.shape[growth.axis])):
+        if len(group) > 1:
+            for before, after in _positions(source.shape, len(group)):
+                values = decode(source[before, group, after], dtype)
+                target[before, place, after] = encode(ordered_sum(values, 1), dtype)
 
 
 def axis_factors(growth: Growth) -> FloatArray:

@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-from patchc.arrays.assemble import assemble, axis_factors
+from patchc.arrays.assemble import assemble, axis_factors, merged_entries
 from patchc.arrays.bits import derive_key
 from patchc.arrays.dtypes import Array, FloatArray, decode
 from patchc.arrays.initializers import initialise
@@ -82,6 +82,8 @@ def same_old_entries(changed: Array, old: Array, growths: tuple[Growth, ...], dt
 
     Bit for bit; where they are rescaled, within the rounding of each rescaling.
     """
+    if any(growth.merge for growth in growths):
+        return _merged_entries(changed, old, growths, dtype)
     if any(growth.rescales for growth in growths):
         return _rescaled_entries(changed, old, growths, dtype)
     ranges = [_kept_ranges(composed(growths, axis, n)) for axis, n in enumerate(old.shape)]
@@ -91,6 +93,19 @@ def same_old_entries(changed: Array, old: Array, growths: tuple[Growth, ...], dt
         np.array_equal(now[tuple(new for new, _ in part)], before[tuple(o for _, o in part)])
         for part in product(*ranges)
     )
+
+
+def _merged_entries(changed: Array, old: Array, growths: tuple[Growth, ...], dtype: str) -> bool:
+    """Whether the sums of what was added up are there; only of a single change."""
+    if len(growths) > 1:
+        return True  # the values are held against the plan all the same
+    (growth,) = growths
+    groups = merged_entries(growth, old.shape[growth.axis])
+    values = np.moveaxis(decode(old, dtype), growth.axis, 0)
+    wanted = np.stack([values[group].sum(axis=0) for group in groups])
+    bound = np.stack([np.abs(values[group]).sum(axis=0) for group in groups])
+    now = np.moveaxis(decode(changed, dtype), growth.axis, 0)
+    return bool(np.all(np.abs(now - wanted) <= _SPACING[dtype] * bound + _TINY[dtype]))
 
 
 def _rescaled_entries(changed: Array, old: Array, growths: tuple[Growth, ...], dtype: str) -> bool:

@@ -22,6 +22,21 @@ from patchc.model.values import ZEROS, Growth, Strategy
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How what reads the axis of an input changes, where the edit says so.
+
+    Args:
+        fill: of new entries.
+        scale: of old ones and their copies.
+        merge: entries that go are added to those that stay.
+    """
+
+    fill: Strategy = ZEROS
+    scale: float = 1.0
+    merge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Resize:
     """What follows from the change of one dimension of a layer, and how; nothing is done yet.
 
@@ -30,6 +45,7 @@ class Resize:
         fills: how new entries of the layer's own weights are made, where the
             edit says so.
         reason: why new entries are what they are, where the edit does not say it.
+        reading: how what reads the axis changes, where the edit says so.
     """
 
     spread: Spread
@@ -37,6 +53,7 @@ class Resize:
     preserve: bool
     fills: Mapping[Weight, Strategy] = field(default_factory=dict)
     reason: str = ""
+    reading: Reading | None = None
 
     @property
     def source(self) -> Layer:
@@ -156,6 +173,11 @@ class Member:
         change, reads = growth
         own = self._plan.fills.get(weight) if self._layer is self._plan.source else None
         fill = weight.initializer or ZEROS if own is None or own == DEFAULT else own
+        if reads and self._plan.reading is not None:
+            reading = self._plan.reading
+            return replace(
+                change, fill=reading.fill, scale=reading.scale, steady=True, merge=reading.merge
+            )
         if reads:
             zero = self._plan.preserve and not silent
             split = int(self._plan.preserve and change.map.repeats)
@@ -180,6 +202,8 @@ class Member:
             after["init"] = "copy"
         if growth.scale != 1.0:
             after["scale"] = growth.scale
+        elif growth.merge:
+            after["merge"] = True
         elif growth.rescales:
             after["split"] = True
         path = f"{self._layer.path}/{weight.name}"

@@ -322,7 +322,8 @@ def _slot_growths(slot: Slot, weight: Trainable) -> tuple[Growth, ...]:
             growth,
             axis=axes.index(growth.axis),
             fill=slot.grown,
-            scale=growth.scale**-slot.degree,
+            scale=1.0 if growth.steady else growth.scale**-slot.degree,
+            merge=False,
             split=growth.gradient * slot.degree,
         )
         for growth in weight.value.growths

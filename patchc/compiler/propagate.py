@@ -208,10 +208,8 @@ class Spread(Crossing):
         graph = layer.home
         assert graph is not None
         own = Tensor(layer.calls[0])
-        if graph.owner is self.context.root:
-            if layer is not self.source:
-                self._refuse(layer, "is an input of the model, whose shape would change")
-            return
+        if graph.owner is self.context.root and layer is not self.source:
+            self._refuse(layer, "is an input of the model, whose shape would change")
         position = flatten(graph.inputs).index(own)
         for call in graph.owner.calls:
             self._same(own, call.tensors()[position])

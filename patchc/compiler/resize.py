@@ -37,12 +37,6 @@ def resizable(context: Context, match: Match) -> tuple[Layer, Rule]:
         context.refuse("PC301", "a block has no axis of its own", help="select one layer")
     if match.graph is not None:
         context.refuse("PC301", f"`{match.path}` is a nested model", help="select a layer inside")
-    if match.is_input:
-        context.refuse(
-            "PC310",
-            "changing the features of an input is not available in this version",
-            help="change the layer behind it",
-        )
     rule = rule_of(match)
     if rule is None or match.opaque is not None:
         reason = match.opaque or f"it is a {match.class_name}, for which patchc has no rule"
@@ -177,8 +171,9 @@ def resize(context: Context, plan: Resize) -> None:
         member.config = {**member.config, **config}
         if member.is_input:
             follow_input_shape(member, config["batch_shape"])
-        else:
-            context.log("resize", member.path, before, config, f"follows `{plan.source.path}`")
+        if member is plan.source or not member.is_input:
+            reason = "" if member is plan.source else f"follows `{plan.source.path}`"
+            context.log("resize", member.path, before, config, reason)
     _tell_calls(context, plan.source, spread)
     settle(context)
 

@@ -36,7 +36,7 @@ from patchc.layers.base import (
 )
 from patchc.layers.contracts import NONE, ONLY_ZERO, Contracts, Norm
 from patchc.layers.parts import initial, setting
-from patchc.layers.shapes import need_size
+from patchc.layers.shapes import listed_after, need_size
 from patchc.model.axis import AxisMap
 from patchc.model.values import ONES, ZEROS, Strategy
 
@@ -382,6 +382,14 @@ class Normalization(_Normalisation):
 
     def _axes(self, config: Config) -> Sequence[int]:
         return list(setting(self, config, "axis"))
+
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
+        """Statistics in the configuration: mean 0 and variance 1 for what is new."""
+        keys = [key for key in ("mean", "variance") if setting(self, config, key) is not None]
+        return {
+            key: listed_after(setting(self, config, key), change, size, float(key == "variance"))
+            for key in keys
+        }
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """Statistics of the kept axes, in the order of the input's axes."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchc.layers.base import CallSpec, Config, RuleError, Shape, TensorSpec, policy_of
+from patchc.model.axis import NEW, AxisMap
 
 
 def written(shape: Sequence[int | None]) -> str:
@@ -73,3 +74,20 @@ def list_of_inputs(call: CallSpec) -> list[TensorSpec]:
     if not is_list or not all(isinstance(item, TensorSpec) for item in first):
         raise RuleError("needs a list of inputs")
     return list(first)
+
+
+def listed_after(value: Any, change: AxisMap, size: int, new: float) -> Any:
+    """A list of one number per feature, after a change of the features.
+
+    Nested lists of one entry may lie around it.
+
+    Raises:
+        RuleError: where it is not such a list.
+    """
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], list):
+        return [listed_after(value[0], change, size, new)]
+    if isinstance(value, (int, float)):
+        return value
+    if not isinstance(value, list) or len(value) != size:
+        raise RuleError("holds numbers that are not one for each feature")
+    return [new if index == NEW else value[index] for index in change.indices()]

@@ -49,6 +49,9 @@ class Growth:
             summed over: together the places count as the old entry did.
         gradient: the power to which those shares are in the gradient of the
             entries: 1 where what reads them splits them.
+        steady: the gradient of old entries stays, whatever `scale` is.
+        merge: entries that go are added to those that stay, the first to the
+            first, the next to the next, and so on in turns.
     """
 
     axis: int
@@ -58,11 +61,13 @@ class Growth:
     scale: float = 1.0
     split: int = 0
     gradient: int = 0
+    steady: bool = False
+    merge: bool = False
 
     @property
     def rescales(self) -> bool:
         """Whether old entries change their values."""
-        return self.scale != 1.0 or (self.split != 0 and self.map.repeats)
+        return self.scale != 1.0 or self.merge or (self.split != 0 and self.map.repeats)
 
     def to_json(self) -> dict[str, Any]:
         """The growth as a plan shows it."""
@@ -76,6 +81,8 @@ class Growth:
             shown["scale"] = self.scale
         if self.split and self.map.repeats:
             shown["split"] = self.split
+        if self.merge:
+            shown["merge"] = True
         return shown
 
 

@@ -176,6 +176,8 @@ def _changed(after: Mapping[str, Any]) -> str:
         told.append(f"old ones x {after['scale']:.6g}")
     if "split" in after:
         told.append("shared out")
+    if "merge" in after:
+        told.append("added to what stays")
     return ", ".join(told) or "taken out"
 
 

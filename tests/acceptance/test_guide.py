@@ -16,8 +16,6 @@ GUIDE = SHARED / "guides" / "patches-people-need.md"
 TRAINED = SHARED / "models" / "bt-keras" / "model.keras"
 
 LATER = {
-    "P22": ("PC310", "`copy` for grown regions"),
-    "P28": ("PC310", "`repeat` for grown regions"),
     "P30": ("PC310", "`tokens`"),
 }
 """Patches that need what is not there yet: the code, and what the message names."""

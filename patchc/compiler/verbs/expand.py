@@ -20,6 +20,8 @@ from patchc.compiler.resize import (
     standing_for,
 )
 from patchc.compiler.select import Match
+from patchc.compiler.verbs.inputs import expand_input
+from patchc.compiler.verbs.places import grown_map
 from patchc.errors import PatchError
 from patchc.language.patch import Expand
 from patchc.layers.base import complete
@@ -41,6 +43,9 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
         PatchError: PC301 where the layer has no such axis, PC306 where the
             graph cannot follow, PC310 for forms that are not available yet.
     """
+    if isinstance(match, Layer) and match.is_input:
+        expand_input(context, verb, match)
+        return
     _check_available(context, verb)
     layer, rule = resizable(context, match)
     config = complete(rule, layer.config)
@@ -49,7 +54,7 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
     dimension = standing_for(layer, rule, config, dimension)
     if (layer, dimension) in context.resized:
         return  # it has grown with another match of this edit
-    change = _change(context, verb, layer, size)
+    change = grown_map(context, verb, layer, size)
     if change.is_identity(size):
         return
     if verb.max_prob_shift is not None:
@@ -190,35 +195,8 @@ def _check_available(context: Context, verb: Expand) -> None:
     for strategy in init.strategies.values() if init else ():
         if strategy.name == "repeat":
             context.refuse(
-                "PC310",
-                "`repeat` for grown regions is not available in this version",
+                "PC305",
+                "`repeat` is for what reads an input, not for a layer's own weights",
                 span=init.span if init else None,
-                help="use `mean`, `sample` or a Keras initialiser",
+                help="use `copy`, `mean`, `sample` or a Keras initialiser",
             )
-
-
-def _change(context: Context, verb: Expand, layer: Layer, size: int) -> AxisMap:
-    by = verb.by if verb.by is not None else (verb.to or 0) - size
-    if by < 0:
-        context.refuse(
-            "PC301",
-            f"`{layer.path}` has {size} entries already, more than {verb.to}",
-            help="use `shrink` to take entries out",
-        )
-    at = verb.at
-    if at is None:
-        return AxisMap.grown(size, by)
-    places = at * by if len(at) == 1 else at
-    if len(places) != by:
-        context.refuse(
-            "PC301",
-            f"`at` names {len(places)} places for {by} new entries",
-            help="give one place, or one for each new entry",
-        )
-    if any(place > size for place in places):
-        context.refuse(
-            "PC301",
-            f"`at` goes past the end: `{layer.path}` has {size} entries",
-            help=f"places are 0 to {size}",
-        )
-    return AxisMap.grown(size, by, places)
