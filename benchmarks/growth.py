@@ -86,7 +86,8 @@ def free_axes(path: Path, share: float = _SHARE) -> tuple[list[Axis], list[str]]
         document = source.document(None)
     assert document.root.graph is not None
     infer(document.root.graph)
-    context = Context(document, patch, patch.edits[0])
+    context = Context(document)
+    context.patch, context.edit = patch, patch.edits[0]
     seen: set[tuple[Any, str]] = set()
     found: list[Axis] = []
     refused: list[str] = []

@@ -90,8 +90,8 @@ EXPAND: list[Row] = [
      "PC301", "{by: 1}", "nested model", "inside"),
     ("two_heads", "- {select: trunk, expand: {by: 1}, init: {gamma: zeros}}",
      "PC305", "gamma", "`gamma` names no weight", "`kernel`"),
-    ("gpt", "- {select: block_10_proj, expand: {by: 2}}",
-     "PC306", "{by: 2}", "LayerNormalization", "`block`"),
+    ("gpt", "- {select: block_10_proj, expand: {by: 2}, init: he_normal}",
+     "PC305", "he_normal", "have to be mean", "`preserve: false`"),
     ("twins", "- {select: joined, expand: {by: 1}}",
      "PC306", "{by: 1}", "`joined` cannot change", ""),
 ]
