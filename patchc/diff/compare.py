@@ -252,6 +252,7 @@ def _side(document: Document) -> Side:
         inputs=_ends(root.graph.inputs) if root.graph else (),
         outputs=_ends(root.graph.outputs) if root.graph else (),
         structure=structure_hash(root),
+        history=tuple(applied.id for applied in document.history),
     )
 
 

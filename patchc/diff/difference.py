@@ -114,6 +114,7 @@ class Side:
 
     Args:
         params: all parameters, and those that train.
+        history: ids of the patches that made it, oldest first.
     """
 
     path: str
@@ -124,6 +125,7 @@ class Side:
     inputs: tuple[Mapping[str, Any], ...]
     outputs: tuple[Mapping[str, Any], ...]
     structure: str
+    history: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The model as JSON."""
@@ -136,6 +138,7 @@ class Side:
             "inputs": [dict(end) for end in self.inputs],
             "outputs": [dict(end) for end in self.outputs],
             "structure": self.structure,
+            "history": list(self.history),
         }
 
 
@@ -159,11 +162,11 @@ class Difference:
 
     @property
     def same(self) -> bool:
-        """Whether nothing differs: structure, configuration, weights and training state."""
+        """Whether nothing differs: structure, configuration, weights, training state, history."""
         values = (*self.weights, *self.optimizer)
         ends = all(
             getattr(self.before, key) == getattr(self.after, key)
-            for key in ("name", "class_name", "inputs", "outputs", "structure")
+            for key in ("name", "class_name", "inputs", "outputs", "structure", "history")
         )
         changed = any(value.fate != "identical" for value in values)
         return ends and not (self.layers or self.training or changed)

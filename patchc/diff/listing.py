@@ -45,6 +45,7 @@ def _lines(source: KerasFile, document: Document) -> Iterator[str]:
                 yield f"{kind}: {flow(name)} {flow(shape)}"
     for layer in walk(root):
         yield from _layer(source, root, layer)
+    yield from (f"history: {flow(applied.id)}" for applied in document.history)
     compiled = root.extra.get("compile_config") or {}
     yield from (f"compile/{key}: {flow(spelled(value))}" for key, value in compiled.items())
     for stored in document.optimizer:

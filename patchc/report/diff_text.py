@@ -143,6 +143,9 @@ def _totals(found: Difference, paint: Paint) -> Iterator[str]:
     ):
         if one != other:
             rows.append((name, f"{_ends(one)} -> {_ends(other)}"))
+    if found.before.history != found.after.history:
+        told = [", ".join(map(safe, s.history)) or "none" for s in (found.before, found.after)]
+        rows.append(("History", " -> ".join(told)))
     for key, (old, new) in found.training.items():
         rows.append(("Training", f"{safe(key)} {value_text(old)} -> {value_text(new)}"))
     for name, text in rows:

@@ -54,6 +54,7 @@ def test_growth_tells_that_shared_entries_are_the_same(desk: Path) -> None:
     assert kernel.moved.is_zero
     assert fates_of(found.optimizer)["grown"] == 4
     assert fates_of(found.optimizer)["changed"] == 0
+    assert (found.before.history, found.after.history) == ((), ("p",))
 
 
 def test_a_renamed_layer_is_the_same_layer(desk: Path) -> None:
