@@ -49,7 +49,7 @@ def report(
     """Write a page about a plan."""
     settings = settings_of(set_)
     with command("report", form, color, quiet=quiet) as session:
-        loaded = load(patches, settings)
+        loaded = load(patches, settings, model)
         from patchc.pages import write_page  # noqa: PLC0415 (`validate` needs no models)
 
         found = patchc.verify(model, result, loaded) if result is not None else None
