@@ -1,0 +1,140 @@
+"""Files with weights alone: with the architecture beside them, without one, and in shards."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+import patchc
+from patchc.inspect import inspect_file
+from tests.formats.handmade import MLP, mlp_config, stored, values, write
+from tests.formats.test_hdf5_models import HEAD, patched, refused
+
+INIT = "{select: hidden, init: {kernel: zeros}}"
+
+
+def test_growing_the_last_layer(tmp_path: Path) -> None:
+    base = write(tmp_path / "w.h5", MLP)
+    result = stored(patched(base, "{select: out, expand: {by: 1}}", "new.h5"))
+    assert result["out/out/kernel:0"].shape == (5, 4)
+    np.testing.assert_array_equal(result["hidden/hidden/kernel:0"], values(1, (4, 5)))
+
+
+def test_initialising_and_shrinking(tmp_path: Path) -> None:
+    base = write(tmp_path / "w.h5", MLP)
+    assert not stored(patched(base, INIT, "new.h5"))["hidden/hidden/kernel:0"].any()
+    result = stored(patched(base, "{select: out, shrink: {drop: [0]}}", "less.h5"))
+    np.testing.assert_array_equal(result["out/out/bias:0"], values(4, (3,))[1:])
+
+
+def test_a_layer_that_others_may_read_does_not_grow(tmp_path: Path) -> None:
+    base = write(tmp_path / "w.h5", MLP)
+    code, message, help_ = refused(base, "{select: hidden, expand: {by: 1}}", "new.h5")
+    assert (code, "`out` may read the 5 features" in message) == ("PC411", True)
+    assert "w.json" in help_
+
+
+@pytest.mark.parametrize("verb", ["freeze: true", "remove: true", "rename: other"])
+def test_other_verbs_say_what_is_missing(tmp_path: Path, verb: str) -> None:
+    base = write(tmp_path / "w.h5", MLP)
+    code, message, help_ = refused(base, f"{{select: out, {verb}}}", "new.h5")
+    assert (code, "architecture" in message) == ("PC411", True)
+    assert "w.json" in help_
+    assert refused(base, INIT, "new.keras")[0] == "PC411"
+
+
+@pytest.mark.parametrize("name", ["net.json", "net_weights.json"])
+def test_an_architecture_beside_them_makes_a_model(tmp_path: Path, name: str) -> None:
+    base = write(tmp_path / "net_weights.h5", MLP)
+    (tmp_path / name).write_text(json.dumps({**mlp_config(), "keras_version": "2.4.0"}))
+    result = patched(base, HEAD, "new.keras")
+    assert [layer.params for layer in inspect_file(result).model.layers] == [0, 25, 30]
+    code, message, _ = refused(base, HEAD, "new.h5")
+    assert (code, "architecture" in message) == ("PC406", True)
+    assert stored(patched(base, INIT, "init.h5")).keys() == stored(base).keys()
+
+
+def keras_weights(path: Path, names: dict[str, list[tuple[int, ...]]]) -> Path:
+    """A `.weights.h5` of Keras 3."""
+    number = 0
+    with h5py.File(path, "w") as file:
+        for name, shapes in names.items():
+            group = file.create_group(f"layers/{name}/vars")
+            for slot, shape in enumerate(shapes):
+                number += 1
+                group[str(slot)] = values(number, shape)
+    return path
+
+
+def test_weights_of_keras_3_without_an_architecture(tmp_path: Path) -> None:
+    names: dict[str, list[tuple[int, ...]]] = {
+        "conv2d": [(3, 3, 1, 6), (6,)],
+        "batch_normalization": [(6,)] * 4,
+        "lstm/cell": [(7, 8), (2, 8), (8,)],
+        "dense": [(9, 4), (4,)],
+        "my_own": [(3, 3)],
+    }
+    base = keras_weights(tmp_path / "m.weights.h5", names)
+    classes = {x.name: x.class_name for x in inspect_file(base).model.layers if x.weights}
+    assert classes == {
+        "conv2d": "Conv2D",
+        "batch_normalization": "BatchNormalization",
+        "lstm": "LSTM",
+        "dense": "Dense",
+        "my_own": "UnknownLayer",
+    }
+    result = stored(patched(base, "{select: dense, expand: {by: 1}}", "n.weights.h5"))
+    assert result["layers/dense/vars/0"].shape == (9, 5)
+    np.testing.assert_array_equal(result["layers/my_own/vars/0"], values(12, (3, 3)))
+    code, message, _ = refused(base, "{select: conv2d, expand: {by: 1}}", "x.weights.h5")
+    assert (code, "batch_normalization" in message) == ("PC411", True)
+
+
+def sharded(tmp_path: Path) -> Path:
+    keras_weights(tmp_path / "m_00000.weights.h5", {"dense": [(4, 5), (5,)]})
+    keras_weights(tmp_path / "m_00001.weights.h5", {"dense_1": [(5, 3), (3,)]})
+    index: dict[str, Any] = {
+        "metadata": {"total_size": 1.0},
+        "weight_map": {
+            "/layers/dense/vars": "m_00000.weights.h5",
+            "/layers/dense_1/vars": ["m_00001.weights.h5"],
+        },
+    }
+    path = tmp_path / "m.weights.json"
+    path.write_text(json.dumps(index))
+    return path
+
+
+def test_sharded_weights(tmp_path: Path) -> None:
+    base = sharded(tmp_path)
+    (tmp_path / "m.json").write_text(json.dumps({**mlp_config(), "keras_version": "2.4.0"}))
+    result = patched(base, HEAD, "new.keras")
+    with zipfile.ZipFile(result) as archive:
+        (tmp_path / "w.h5").write_bytes(archive.read("model.weights.h5"))
+    np.testing.assert_array_equal(
+        stored(tmp_path / "w.h5")["layers/dense/vars/0"], values(1, (4, 5))
+    )
+
+
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
+    base = sharded(tmp_path)
+    (tmp_path / "m_00001.weights.h5").unlink()
+    with pytest.raises(patchc.PatchError) as caught:
+        inspect_file(base)
+    assert caught.value.diagnostics[0].code == "PC401"
+    assert "m_00001" in str(caught.value.diagnostics[0].file)
+
+
+@pytest.mark.parametrize("name", ["../m.h5", "/etc/passwd", ""])
+def test_an_index_that_points_elsewhere(tmp_path: Path, name: str) -> None:
+    base = sharded(tmp_path)
+    base.write_text(json.dumps({"weight_map": {"/layers/dense/vars": name}}))
+    with pytest.raises(patchc.PatchError) as caught:
+        inspect_file(base)
+    assert caught.value.diagnostics[0].code == "PC403"
