@@ -75,7 +75,9 @@ def verify(
         option = f"--{next(iter(given))}"
         raise typer.BadParameter("it says how to run the models: pass --run", param_hint=option)
     with command("verify", form, color, quiet=quiet, modules=modules) as session:
-        report = patchc.verify(before, after, load(patches, settings), run=given if run else False)
+        report = patchc.verify(
+            before, after, load(patches, settings, before), run=given if run else False
+        )
         session.result(lambda out: out.reported(report), report.diagnostics)
         if not report.ok:
             raise Ended(FAILED)

@@ -228,6 +228,15 @@ def test_a_folder_is_applied_as_far_as_it_is_pending(folder: Path) -> None:
     assert ids("rest.keras") == ids("all.keras")
 
 
+def test_a_folder_stands_for_what_the_base_had_not(folder: Path) -> None:
+    """`verify` and `report` take the patches of a folder as `apply` does."""
+    run("apply", "once.keras", "patches", "-o", "all.keras", "--set", "classes=14")
+    verified = data("verify", "once.keras", "all.keras", "patches", "--set", "classes=14")
+    assert [patch["id"] for patch in verified["patches"]] == ["freeze-norm", "params"]
+    page = ("report", "once.keras", "patches", "-o", "page.html", "--set", "classes=14")
+    assert run(*page).exit_code == 0
+
+
 def test_a_folder_with_nothing_pending_gives_the_same_bytes(folder: Path) -> None:
     """The parameters of what was applied need no values any more."""
     run("apply", "small.keras", "patches", "-o", "all.keras", "--set", "classes=14")
