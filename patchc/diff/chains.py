@@ -94,6 +94,46 @@ def _residual(
     return (inner, skip) if inner else None
 
 
+def copied_part(pairs: Pairs, tensor: Tensor) -> NewPart | None:
+    """The new layers behind a tensor as a copy of old ones, told by their names.
+
+    `conv_1` may be a copy of `conv`.  None where they are no copy, where more
+    than one tensor enters, or where none of them has weights.
+    """
+    fresh = _new_calls(pairs, tensor.call)
+    entries = {t for call in fresh for t in call.tensors() if t.call not in fresh}
+    graph = tensor.layer.home
+    if len(entries) != 1 or graph is None or not any(call.layer.weights for call in fresh):
+        return None
+    (entry,) = entries
+    first = [call.layer for call in fresh if entry in call.tensors()]
+    names = [_copied_from(graph, layer) for layer in (*first, tensor.layer)]
+    if any(name is None for name in names):
+        return None
+    bounds = {"from": names[:-1] if len(first) > 1 else names[0], "to": names[-1]}
+    selector: Any = {"block": bounds} if len(fresh) > 1 else names[-1]
+    return NewPart(({"copy_of": selector},), entry)
+
+
+def _new_calls(pairs: Pairs, call: Call) -> dict[Call, None]:
+    """A call of a new layer, and those of new layers that lead to it."""
+    found: dict[Call, None] = {}
+    pending = [call]
+    while pending:
+        current = pending.pop()
+        if current.layer not in pairs.backward and current not in found:
+            found[current] = None
+            pending += [tensor.call for tensor in current.tensors()]
+    return found
+
+
+def _copied_from(graph: Graph, layer: Layer) -> str | None:
+    """Name of the layer that one may be a copy of: without the number that makes it unique."""
+    name = layer.name.rstrip("0123456789").removesuffix("_")
+    known = graph.layer(name)
+    return name if known is not None and known.class_name == layer.class_name else None
+
+
 def layers_between(graph: Graph, source: Tensor, end: Tensor) -> list[Layer]:
     """Every layer on a way from one tensor to another; none where no way leads there."""
     readers: dict[Call, list[Call]] = {}

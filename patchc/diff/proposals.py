@@ -13,6 +13,7 @@ from patchc.diff.chains import (
     NewPart,
     Unspeakable,
     block_of,
+    copied_part,
     layers_between,
     new_part,
     selector_of,
@@ -150,6 +151,14 @@ class Proposals:
     def _way(self, old: Tensor, new: Tensor, reader: Layer | None) -> Iterator[Edit]:
         if self._pairs.tensor_before(new) == old:
             return
+        yield from self._chained(old, new, reader)
+        copied = copied_part(self._pairs, new)
+        if copied is not None and self._pairs.tensor_before(copied.source) == old:
+            yield self._edit(old.layer, "insert_after", copied.elements[0])
+            if reader is not None:
+                yield self._edit(reader, "insert_before", copied.elements[0])
+
+    def _chained(self, old: Tensor, new: Tensor, reader: Layer | None) -> Iterator[Edit]:
         part = self._new_part(new)
         if part is None:
             return

@@ -74,6 +74,19 @@ def test_several_edits_and_objects(desk: Path) -> None:
     assert "kernel_regularizer: {L2: {l2: 0.1}}" in found.text
 
 
+def test_a_copied_block_with_two_branches_is_a_copy(desk: Path) -> None:
+    import keras
+
+    x = keras.Input((8,), name="x")
+    branches = [keras.layers.Dense(4, name=name)(x) for name in "ab"]
+    joined = keras.layers.Concatenate(name="c")(branches)
+    keras.Model(x, keras.layers.Dense(3, name="o")(joined)).save("base.keras")
+    copy = {"copy_of": {"block": {"from": ["a", "b"], "to": "c"}}}
+    found = inferred("base.keras", [{"select": "c", "insert_after": copy}])
+    assert "insert_after: {copy_of: {block: {from: [" in found.text
+    assert found.differing == {}
+
+
 def test_entries_in_the_middle_are_found_by_their_values(desk: Path) -> None:
     _randomise("small.keras", "predictions", seed=3)
     found = inferred("small.keras", [{"select": "predictions", "expand": {"by": 2, "at": [0, 4]}}])

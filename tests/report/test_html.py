@@ -114,6 +114,12 @@ def test_long_stretches_are_folded_and_shown_on_demand(desk: Path) -> None:
     assert "all 19 layers" in text
 
 
+def test_warnings_stand_at_the_top(desk: Path) -> None:
+    words = "\n".join(read(page("small.keras", "lint.yaml")).words)
+    assert "PC901" in words
+    assert words.index("PC901") < words.index("Edits")
+
+
 def test_names_cannot_break_out_of_the_page(desk: Path) -> None:
     edits = [{"select": "hidden", "rename": "<script>alert(1)</script>".replace("/", "|")}]
     named = {"patchc": 1, "id": "p", "description": '"><img src=x>', "edits": edits}

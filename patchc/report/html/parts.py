@@ -67,7 +67,7 @@ def warnings(found: Sequence[Diagnostic]) -> Html:
             element("code", warning.code),
             f" {warning.message}",
             element("span", f" {place(warning)}", class_="quiet"),
-            element("br") if warning.help else "",
+            Html("<br>") if warning.help else "",
             element("span", warning.help or "", class_="quiet"),
         )
         for warning in found
