@@ -104,7 +104,7 @@ def plan(
             raise TypeError("the plan of a model in memory cannot be saved: save the model first")
         from patchc.live import plan_live  # noqa: PLC0415 (it imports Keras)
 
-        return plan_live(model, _listed(patch))
+        return plan_live(model, _listed(patch), again=again)
     from patchc.pipeline import plan_file, save_plan  # noqa: PLC0415 (keeps `import patchc` fast)
 
     if out is None:
@@ -129,12 +129,18 @@ def apply(
 
 @overload
 def apply(
-    model: Any, patch: Patch | Sequence[Patch], *, report: Literal[True]
+    model: Any, patch: Patch | Sequence[Patch], *, again: bool = False, report: Literal[True]
 ) -> tuple[Any, Report]: ...
 
 
 @overload
-def apply(model: Any, patch: Patch | Sequence[Patch], *, report: Literal[False] = False) -> Any: ...
+def apply(
+    model: Any,
+    patch: Patch | Sequence[Patch],
+    *,
+    again: bool = False,
+    report: Literal[False] = False,
+) -> Any: ...
 
 
 def apply(
@@ -178,9 +184,11 @@ def apply(
     if not isinstance(model, (str, os.PathLike)):
         if out is not None:
             raise TypeError("a model in memory gives a model: save it with `model.save(...)`")
+        if undo_file is not None or provenance:
+            raise TypeError("`undo_file` and `provenance` go with files: a model stays as it is")
         from patchc.live import apply_live  # noqa: PLC0415 (it imports Keras)
 
-        new, told = apply_live(model, _listed(patch))
+        new, told = apply_live(model, _listed(patch), again=again)
         return (new, told) if report else new
     if out is None:
         raise TypeError("a model file gives a file: name it with `out`")

@@ -19,25 +19,31 @@ from patchc.storage.live_parts import check_patches, check_plan, is_graph
 from patchc.storage.live_run import run_patches
 
 
-def plan_live(model: Any, patches: Sequence[Patch]) -> Plan:
-    """Compile patches against a model in memory.
+def plan_live(model: Any, patches: Sequence[Patch], *, again: bool = False) -> Plan:
+    """Compile patches against a model in memory, which has no history.
+
+    Args:
+        again: take a patch more than once.
 
     Raises:
         PatchError: the model cannot be built anew, or a patch does not fit it.
     """
     with open_live(model) as live:
-        return _compile(live, patches)
+        return _compile(live, patches, again=again)
 
 
-def apply_live(model: Any, patches: Sequence[Patch]) -> tuple[Any, Report]:
+def apply_live(model: Any, patches: Sequence[Patch], *, again: bool = False) -> tuple[Any, Report]:
     """Make a new model from one in memory, which stays as it is.
+
+    Args:
+        again: take a patch more than once.
 
     Raises:
         PatchError: the model cannot be built anew, a patch does not fit it, or
             a check of the result does not hold.
     """
     with _uncollected(), open_live(model) as live:
-        plan = _compile(live, patches)
+        plan = _compile(live, patches, again=again)
         new = build_live(live, plan)
         run = run_patches(model, new, patches, plan)
         nowhere = {"path": MODEL, "sha256": None}
@@ -54,11 +60,11 @@ def apply_live(model: Any, patches: Sequence[Patch]) -> tuple[Any, Report]:
     return new, report
 
 
-def _compile(live: LiveModel, patches: Sequence[Patch]) -> Plan:
+def _compile(live: LiveModel, patches: Sequence[Patch], *, again: bool) -> Plan:
     if is_graph(live.model):
-        return compile_patches(live.document(), patches)
+        return compile_patches(live.document(), patches, again=again)
     check_patches(live.model, patches)
-    plan = compile_patches(live.document(), patches)
+    plan = compile_patches(live.document(), patches, again=again)
     check_plan(live.model, live.outline, plan)
     return plan
 

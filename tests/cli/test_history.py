@@ -198,10 +198,14 @@ def test_a_model_in_memory_has_no_history(patched: Path) -> None:
     assert refused.value.diagnostics[0].help == (
         "a model in memory has no history: apply the patch to the saved file"
     )
-    patchc.plan(
-        keras.models.load_model("small.keras"),
-        [patchc.load("grow.yaml"), patchc.load("freeze-norm.yaml")],
-    )
+    small = keras.models.load_model("small.keras")
+    patchc.plan(small, [patchc.load("grow.yaml"), patchc.load("freeze-norm.yaml")])
+    freeze = patchc.loads("patchc: 1\nid: f\nedits: [{select: hidden, freeze: true}]")
+    with pytest.raises(patchc.PatchError):
+        patchc.plan(small, [freeze, freeze])
+    assert not patchc.plan(small, [freeze, freeze], again=True).is_empty
+    with pytest.raises(TypeError, match="go with files"):
+        patchc.apply(small, freeze, undo_file="x.undo")  # type: ignore[call-overload]
 
 
 # ----------------------------------------------------------------------------- folders
