@@ -14,6 +14,7 @@ from patchc.cli.options import (
     ColorOption,
     Format,
     FormatOption,
+    ImportOption,
     Model,
     Patches,
     QuietOption,
@@ -42,13 +43,14 @@ def report(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the page if it exists.")] = False,
     set_: SetOption = None,
+    modules: ImportOption = None,
     form: FormatOption = Format.TEXT,
     quiet: QuietOption = False,
     color: ColorOption = Color.AUTO,
 ) -> None:
     """Write a page about a plan."""
     settings = settings_of(set_)
-    with command("report", form, color, quiet=quiet) as session:
+    with command("report", form, color, quiet=quiet, modules=modules) as session:
         loaded = load(patches, settings, model)
         from patchc.pages import write_page  # noqa: PLC0415 (`validate` needs no models)
 
