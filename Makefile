@@ -11,7 +11,7 @@ export KERAS_BACKEND := tensorflow
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint docs fmt clean
+.PHONY: help demo test bench compat lint docs fmt clean
 
 help: ## show what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 8
@@ -34,6 +34,9 @@ bench: $(READY) ## speed and memory against cp and against a Keras script
 		$(BIN)/python -m benchmarks.$$name || missed=1; echo; \
 	done; test -z "$$missed"
 
+compat: $(READY) ## files of real older Keras packages, patched and opened by them (downloads them)
+	@$(BIN)/python -m compat
+
 lint: $(READY) ## style, types and the documentation's links
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -48,5 +51,5 @@ fmt: $(READY) ## put the code into shape
 	$(BIN)/ruff format
 
 clean: ## remove what make made, .venv too
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .compat build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

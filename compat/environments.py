@@ -95,9 +95,7 @@ KERAS_3 = (
 KERAS_2 = (
     Environment("keras-2.12.0", ("tensorflow-cpu==2.12.1", "keras==2.12.0")),
     Environment("keras-2.15.0", ("tensorflow-cpu==2.15.1", "keras==2.15.0")),
-    Environment(
-        "tf_keras-2.19.0", ("tensorflow-cpu==2.19.0", "tf_keras==2.19.0"), module="tf_keras"
-    ),
+    Environment("tf_keras-2.21.0", ("tensorflow==2.21.0", "tf_keras==2.21.0"), module="tf_keras"),
 )
 
 

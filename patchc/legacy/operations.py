@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from patchc.layers.operations import all_operations
 from patchc.legacy.notes import Notes
 
 Entry = dict[str, Any]
@@ -100,6 +102,30 @@ _NODE_OPERATIONS: Mapping[str, str] = {
     "Tanh": "tanh",
 }
 """TensorFlow's own name of an operation -> that of its function."""
+
+
+def is_operation(entry: Mapping[str, Any]) -> bool:
+    """Whether an entry of a Keras 3 HDF5 file is an operation, which is no layer.
+
+    Some share the name of a layer's class; a layer's configuration says whether it trains.
+    """
+    config = entry.get("config")
+    known = entry.get("module") is None and entry["class_name"] in _modules()
+    return known and isinstance(config, Mapping) and "trainable" not in config
+
+
+def set_module(entry: Entry, path: str, notes: Notes) -> None:
+    """Write, in place, where Keras 3 finds the class of an operation."""
+    entry["module"] = _modules()[entry["class_name"]]
+    entry["registered_name"] = entry["class_name"]
+    reason = "HDF5 files do not, and Keras does not find it then"
+    notes.repair(path, f"wrote the module `{entry['module']}`", reason)
+
+
+@cache
+def _modules() -> Mapping[str, str]:
+    """Class of an operation -> its module."""
+    return {rule.class_name: module for module, rule in all_operations()}
 
 
 def replace_operation(entry: Entry, path: str, notes: Notes) -> None:

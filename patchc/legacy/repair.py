@@ -88,6 +88,11 @@ def _entry(entry: Mapping[str, Any], path: str, notes: Notes) -> Entry:
     if "registered_name" in entry and notes.era >= 3 and _is_custom(entry):
         notes.miss(path, entry["registered_name"], "its class is not one of Keras", REGISTER)
         return entry
+    if notes.era < 3 and entry.pop("build_config", None) is not None:
+        notes.repair(path, "dropped `build_config`", "Keras 3 works the shapes out")
+    if operations.is_operation(entry):
+        operations.set_module(entry, path, notes)
+        return entry
     if entry["class_name"] == "Model" and is_functional(entry["config"]):
         entry["class_name"] = "Functional"
         notes.repair(path, "class `Model` became `Functional`", "Keras 3 renamed it")
