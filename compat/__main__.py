@@ -17,6 +17,7 @@ from pathlib import Path
 from compat.cases import Case, made, originals
 from compat.environments import KERAS_3, Environment, chosen
 
+LATEST = KERAS_3[-1].name
 TAKES_LAYERS_AS_ACTIVATIONS = (3, 12)
 """Keras 3 has no name for the hard sigmoid of Keras 2, which is written as two layers."""
 
@@ -37,10 +38,10 @@ def _run(environments: Sequence[Environment], work: Path) -> int:
     written: list[Case] = []
     cases: list[Case] = []
     for writer in environments:
-        unable = json.loads(writer.run("write.py", str(work / writer.name)).splitlines()[-1])
+        folder, unable = writer.models()
         for model, reason in unable.items():
             print(f"{writer.name} could not write all of {model}: {reason}")
-        for original in originals(writer, work / writer.name):
+        for original in originals(writer, folder):
             written.append(original)
             cases += made(original, work / f"{writer.name}-made")
     verdicts: Verdicts = {}
@@ -51,30 +52,43 @@ def _run(environments: Sequence[Environment], work: Path) -> int:
 
 
 def _may_read(reader: Environment, case: Case) -> bool:
-    """Whether a version has to open a file: that of its writer, and every later one.
+    """Whether a version is asked to open a file.
 
-    A `.keras` file that patchc makes is one of Keras 3, whoever wrote the
-    base; an HDF5 model stays one of the Keras that wrote it.
+    A `.keras` file is asked of its writer's version and every later one; one
+    that was made of a file of Keras 2 is a file of Keras 3, and asked of all of
+    those.  An HDF5 model stays one of the Keras that wrote it.  Of files that
+    differ in the dialect of the base alone, one version is asked.
     """
+    writer = case.writer
     if case.refused:
         return False
-    if case.what == "as written" and case.path.suffix == ".h5":
-        return reader.name == case.writer.name
-    if not case.writer.is_keras_3 and case.what != "as written" and case.path.suffix == ".keras":
-        hard_sigmoid = case.model == "recurrent" and reader.version < TAKES_LAYERS_AS_ACTIVATIONS
-        return reader.is_keras_3 and not hard_sigmoid
-    same_line = case.writer.is_keras_3 == reader.is_keras_3
-    return same_line and reader.version >= case.writer.version
+    if case.what == "as written":
+        return reader.name == writer.name and case.path.suffix == ".keras"
+    later = reader.is_keras_3 == writer.is_keras_3 and reader.version >= writer.version
+    if case.path.suffix == ".h5":
+        return later and (not writer.is_keras_3 or reader.name == writer.name)
+    if writer.is_keras_3:
+        return later and (case.what != "converted" or reader.name in {writer.name, LATEST})
+    if case.model == "recurrent" and reader.version < TAKES_LAYERS_AS_ACTIVATIONS:
+        return False
+    plain = case.what == "converted" and case.path.stem.endswith("-h5")
+    return reader.is_keras_3 and (plain or reader.name == LATEST)
+
+
+def _is_trained(reader: Environment, case: Case) -> bool:
+    """Whether a model goes on training after loading, which takes a while."""
+    if case.path.suffix != ".keras":
+        return False
+    return reader.name == (LATEST if case.what == "converted" else case.writer.name)
 
 
 def _read(reader: Environment, cases: Sequence[Case], work: Path) -> Verdicts:
-    latest = KERAS_3[-1].name
     jobs = [
         {
             "path": str(case.path),
             "probes": str(case.probes),
             "same": case.same,
-            "train": case.path.suffix == ".keras" and reader.name in {case.writer.name, latest},
+            "train": _is_trained(reader, case),
         }
         for case in cases
     ]

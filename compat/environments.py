@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -57,6 +59,21 @@ class Environment:
         pip = [str(self.python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, *self.requirements], check=True)
         ready.write_text(repr(self.requirements))
+
+    def models(self) -> tuple[Path, dict[str, str]]:
+        """The folder of the models that it wrote, once, and why some could not be written.
+
+        Raises:
+            RuntimeError: `write.py` fails.
+        """
+        script = Path(__file__).with_name("write.py").read_bytes()
+        folder = HOME / self.name / "models"
+        told = folder / f"{hashlib.sha256(script).hexdigest()}.json"
+        if not told.exists():
+            print(f"writing models with {self.name}", file=sys.stderr)
+            told.write_text(self.run("write.py", str(folder)).splitlines()[-1])
+        unable: dict[str, str] = json.loads(told.read_text())
+        return folder, unable
 
     def run(self, script: str, *arguments: str) -> str:
         """Run a script of this folder in it; returns what it prints.
