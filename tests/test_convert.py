@@ -257,3 +257,13 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "two"):
         patchc.convert(real_model("kz-point"), tmp_path / f"{name}.keras")
     assert (tmp_path / "one.keras").read_bytes() == (tmp_path / "two.keras").read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_the_table_in_the_documentation(converted: Converted, name: str) -> None:
+    _, found = converted(name)
+    kept = found.report.plan.ledger.counts()["kept"], found.report.plan.optimizer.counts()["kept"]
+    missing = ", ".join(f"`{missing}`" for missing in sorted({m.name for m in found.missing}))
+    told = [str(len(found.repairs)), *map(str, kept), missing or "-"]
+    [row] = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| {name} |")]
+    assert [cell.strip() for cell in row.split("|")][4:8] == told
