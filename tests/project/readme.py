@@ -82,8 +82,9 @@ def _shown(command: str, folder: Path) -> str:
 
 def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program, *arguments = shlex.split(command)
+    own = Path(sysconfig.get_path("scripts"), program)
     return subprocess.run(
-        [Path(sysconfig.get_path("scripts"), program), *arguments],
+        [own if own.exists() else program, *arguments],
         check=False,
         cwd=folder,
         stdout=subprocess.PIPE,
