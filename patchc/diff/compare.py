@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,8 @@ class _Comparing:
         for layer, weight in weights:
             by_layer.setdefault(layer, []).append(weight)
         one, other = self._one.root, self._other.root
-        layers = [self._layer(layer, by_layer) for layer in walk(other)]
+        layers = [_model_itself(other, by_layer.get("", ()))]
+        layers += [self._layer(layer, by_layer) for layer in walk(other)]
         layers += [
             _gone(layer, by_layer) for layer in walk(one) if layer not in self._pairs.forward
         ]
@@ -202,6 +203,14 @@ def _fate(before: tuple[int, ...], after: tuple[int, ...]) -> str:
     ):
         return "reshaped"
     return "grown" if all(a <= b for a, b in pairs) else "shrunk"
+
+
+def _model_itself(root: Layer, weights: Sequence[WeightDifference]) -> LayerDifference | None:
+    """The model as a layer, where it holds weights of its own: custom models do."""
+    own = tuple(weight for weight in weights if weight.fate != "identical")
+    if not own:
+        return None
+    return LayerDifference("", "", root.class_name, "changed", {}, None, None, own)
 
 
 def _gone(layer: Layer, weights: Mapping[str, list[WeightDifference]]) -> LayerDifference:

@@ -111,7 +111,7 @@ def item_line(item: Item) -> str:
 def _differences(found: Difference) -> Iterator[str]:
     for layer in found.layers:
         told = [layer.change, safe(layer.class_name), what_text(layer)]
-        yield f"{safe(layer.path)}: {' '.join(part for part in told if part)}"
+        yield f"{safe(layer.path) or 'the model'}: {' '.join(part for part in told if part)}"
         for weight in layer.weights:
             _, shapes, moved = weight_cells(weight, layer.path)
             yield f"{safe(weight.path)}: {moved} {shapes}"

@@ -81,7 +81,7 @@ def _layer(group: Sequence[LayerDifference], paint: Paint) -> Iterator[str]:
         yield f"{colour(f'  {symbol}')} {counted(len(group), 'layer')}  {what}".rstrip()
         yield f"      {paint.dim(f'{safe(group[0].path)} ... {safe(group[-1].path)}')}"
         return
-    told = [safe(first.path), safe(first.class_name), what]
+    told = [safe(first.path) or "the model", safe(first.class_name), what]
     yield f"{colour(f'  {symbol}')} {'  '.join(part for part in told if part)}"
     rows = [weight_cells(weight, first.path) for weight in first.weights]
     yield from (f"      {line}" for line in table(rows))
@@ -106,7 +106,7 @@ def what_text(layer: LayerDifference) -> str:
 
 def weight_cells(weight: WeightDifference, layer: str) -> tuple[str, str, str]:
     """Name, shapes, and what has become of a weight."""
-    name = safe(weight.path.removeprefix(f"{layer}/"))
+    name = safe(weight.path.removeprefix(f"{layer}/") if layer else weight.path)
     shapes = [weight_shape(shape) for shape in (weight.before, weight.after) if shape is not None]
     return name, " -> ".join(dict.fromkeys(shapes)), _moved(weight)
 

@@ -112,6 +112,31 @@ def test_the_magnitude_of_a_change_is_that_of_numpy(desk: Path) -> None:
     assert fates_of(found.optimizer)["identical"] == len(found.optimizer)
 
 
+def test_weights_of_a_model_without_a_graph_are_told_with_it(desk: Path) -> None:
+    import keras
+
+    class Own(keras.Model):  # type: ignore[misc]  # Keras has no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = keras.layers.Dense(2)
+
+        def call(self, x: Any) -> Any:
+            return self.inner(x)
+
+    for name, value in (("one", 0.0), ("two", 1.0)):
+        model = Own()
+        model(np.zeros((1, 3)))
+        model.inner.set_weights([np.full((3, 2), value), np.zeros(2)])
+        model.save(f"{name}.keras")
+    found = compare_files("one.keras", "two.keras")
+    assert not found.same
+    (layer,) = found.layers
+    assert [(w.fate, w.moved.largest if w.moved else None) for w in layer.weights] == [
+        ("changed", 1.0)
+    ]
+    assert "~ the model  Own" in run("diff", "one.keras", "two.keras").stdout
+
+
 @pytest.mark.parametrize("form", ["text", "concise", "json"])
 def test_every_format_tells_it(desk: Path, form: str) -> None:
     patched("small.keras", [{"select": "predictions", "expand": {"by": 2}}])
