@@ -44,6 +44,7 @@ class Agreement:
     _asked: dict[Tensor, Contract] = field(default_factory=dict)
     _pending: list[tuple[Tensor, Contract]] = field(default_factory=list)
     _by: Call | None = None
+    _wanted: Contract = "zero"
 
     @classmethod
     def of(cls, spread: Spread) -> Agreement:
@@ -54,12 +55,13 @@ class Agreement:
         """
         agreement = cls(spread)
         for call, norm in spread.norms.items():
-            agreement._by = call
             if norm.wants is None or spread.repeats:
                 agreement._refuse_norm(call)
-            for tensor in call.tensors():
-                agreement._ask(tensor, norm.wants)
-            agreement._work_off()
+            agreement._demand(call, norm.wants)
+        for call in agreement._own_readers() if spread.preserve else ():
+            if spread.repeats:
+                agreement._refuse_norm(call)
+            agreement._demand(call, "zero")
         agreement._find_silent()
         return agreement
 
@@ -89,6 +91,25 @@ class Agreement:
                 yield port
 
     # -------------------------------------------------------------------- backwards
+
+    def _demand(self, call: Call, contract: Contract) -> None:
+        """Let a call have what it asks for."""
+        self._by, self._wanted = call, contract
+        for tensor in call.tensors():
+            self._ask(tensor, contract)
+        self._work_off()
+
+    def _own_readers(self) -> Iterator[Call]:
+        """Calls that read a changing axis with a weight that makes it elsewhere."""
+        for layer, labels in self.spread.dimensions.items():
+            rule = rule_of(layer)
+            if rule is None:
+                continue
+            config = complete(rule, layer.config)
+            for call in layer.calls:
+                label = rule.reads_itself(config, self.spread.spec(call))
+                if label in labels and self.made.get((layer, label)) != "zero":
+                    yield call
 
     def _work_off(self) -> None:
         while self._pending:
@@ -256,10 +277,8 @@ class Agreement:
     def _refuse(self, layer: Layer, reason: str) -> NoReturn:
         assert self._by is not None
         norm = self._by.layer
-        wanted = self.spread.norms[self._by].wants
-        assert wanted is not None
         self._raise(
-            f"`{norm.path}` ({norm.class_name}) needs new entries that are {_WORDS[wanted]},"
+            f"`{norm.path}` ({norm.class_name}) needs new entries that are {_WORDS[self._wanted]},"
             f" and `{layer.path}` ({layer.class_name}) {reason}"
         )
 

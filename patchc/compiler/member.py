@@ -62,7 +62,7 @@ class Resize:
 
 
 class Member:
-    """One layer among those that change, along one dimension.
+    """One layer among those that change, along one dimension; made before any of them changes.
 
     Args:
         split: whether what reads copies splits them.
@@ -84,9 +84,11 @@ class Member:
         self._label = label
         self._dimension = dimension
         self._split = split
+        self._silent = plan.agreement.reads_silence(layer, label)
 
     def resize(self) -> None:
         """Change configuration and weights."""
+        self._context.resized.add((self._layer, self._label))
         rule = rule_of(self._layer)
         if rule is None:
             return
@@ -94,11 +96,10 @@ class Member:
         norm = self._norm(rule, config)
         self._resize_config(rule, config, norm)
         made = self._plan.agreement.made.get((self._layer, self._label))
-        silent = self._plan.agreement.reads_silence(self._layer, self._label)
         for weight in self._layer.weights:
             before = weight.shape
             for growth in self._growths(rule, config, weight):
-                _change(weight, self._filled(weight, growth, norm, made, silent=silent))
+                _change(weight, self._filled(weight, growth, norm, made))
             if weight.shape != before:
                 self._log_weight(weight, before)
 
@@ -166,8 +167,6 @@ class Member:
         growth: tuple[Growth, bool],
         norm: Norm | None,
         made: Contract | None,
-        *,
-        silent: bool,
     ) -> Growth:
         """A growth with what becomes of old entries, and what new ones are."""
         change, reads = growth
@@ -179,13 +178,14 @@ class Member:
                 change, fill=reading.fill, scale=reading.scale, steady=True, merge=reading.merge
             )
         if reads:
-            zero = self._plan.preserve and not silent
+            zero = self._plan.preserve and not self._silent
             split = int(self._plan.preserve and change.map.repeats)
             return replace(change, fill=ZEROS if zero else fill, split=split)
         change = replace(change, gradient=int(self._split and change.map.repeats))
         if norm is not None and weight.name in norm.scaled:
             scale = math.sqrt(self._dimension.size / self._dimension.map.size)
-            return replace(change, fill=fill, scale=scale)
+            rounded = norm.wants == "mean"  # what is left of it must not be scaled up
+            return replace(change, fill=ZEROS if rounded else fill, scale=scale)
         learned = weight.trainable or weight.twin is not None
         if norm is not None or (made == "zero" and learned):
             fill = ZEROS

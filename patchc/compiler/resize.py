@@ -162,18 +162,21 @@ def resize(context: Context, plan: Resize) -> None:
     """Change one dimension of a layer, and everything that must follow it."""
     spread = plan.spread
     split = plan.preserve and _is_read(spread)
-    for member, dimensions in spread.dimensions.items():
-        for label, found in dimensions.items():
-            context.resized.add((member, label))
-            Member(context, plan, member, label, found, split=split).resize()
-    for member, config in spread.configs.items():
-        before = {key: member.config.get(key) for key in config}
-        member.config = {**member.config, **config}
-        if member.is_input:
-            follow_input_shape(member, config["batch_shape"])
-        if member is plan.source or not member.is_input:
-            reason = "" if member is plan.source else f"follows `{plan.source.path}`"
-            context.log("resize", member.path, before, config, reason)
+    members = [
+        Member(context, plan, layer, label, found, split=split)
+        for layer, dimensions in spread.dimensions.items()
+        for label, found in dimensions.items()
+    ]
+    for member in members:
+        member.resize()
+    for layer, config in spread.configs.items():
+        before = {key: layer.config.get(key) for key in config}
+        layer.config = {**layer.config, **config}
+        if layer.is_input:
+            follow_input_shape(layer, config["batch_shape"])
+        if layer is plan.source or not layer.is_input:
+            reason = "" if layer is plan.source else f"follows `{plan.source.path}`"
+            context.log("resize", layer.path, before, config, reason)
     _tell_calls(context, plan.source, spread)
     settle(context)
 

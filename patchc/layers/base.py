@@ -245,6 +245,14 @@ class Rule:
         """
         return Norm() if self.couples_features(config, call) else None
 
+    def reads_itself(self, config: Config, call: CallSpec) -> str | None:
+        """The dimension that a call sums over with a weight that other calls make features of.
+
+        New entries of the weight cannot start at zero for the one and be what
+        the others need; so what such a call reads has to be zero there.
+        """
+        return None
+
     def aliases(self, config: Config, call: CallSpec) -> Mapping[str, str]:
         """Dimensions that have to stay equal: name -> the one that stands for it."""
         return {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from patchc.layers.arguments import (
     anything,
@@ -95,7 +95,7 @@ class ReversibleEmbedding(Embedding):
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """As of an embedding; in reverse, one entry per id."""
-        if not _is_reverse(call):
+        if not is_reverse(call):
             return super().outputs(config, call)
         shape = need_min_rank(call, 1)
         size = setting(self, config, "output_dim")
@@ -103,13 +103,19 @@ class ReversibleEmbedding(Embedding):
             raise RuleError(f"needs vectors of {size} entries, not {shape[-1]}")
         return ((*shape[:-1], setting(self, config, "input_dim")),)
 
+    def reads_itself(self, config: Config, call: CallSpec) -> str | None:
+        """In reverse, where the table is the same one."""
+        tied = setting(self, config, "tie_weights")
+        return "output_dim" if tied and is_reverse(call) else None
+
     def feature_of(self, config: Config, call: CallSpec) -> str | None:
         """`output_dim`, and `input_dim` in reverse."""
-        return "input_dim" if _is_reverse(call) else "output_dim"
+        return "input_dim" if is_reverse(call) else "output_dim"
 
 
-def _is_reverse(call: CallSpec) -> Any:
-    return call.get("reverse", 1)
+def is_reverse(call: CallSpec) -> bool:
+    """Whether a call asks which ids vectors stand for."""
+    return bool(call.get("reverse", 1))
 
 
 RULES: tuple[Rule, ...] = (Embedding(), ReversibleEmbedding())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchc.layers.base import CallSpec, Config, Rule, TensorSpec
+from patchc.layers.embedding import is_reverse
 from patchc.layers.parts import Containing
 from patchc.model.axis import AxisMap
 
@@ -53,6 +54,10 @@ def _inputs(rule: Rule, config: Config, call: CallSpec) -> Iterator[Port]:
         return
     if rule.class_name in _HEADS:
         yield from _attention_inputs(call, tensors)
+        return
+    if rule.class_name == "ReversibleEmbedding":
+        if is_reverse(call):
+            yield Port(False, 0, len(tensors[0].shape) - 1, "output_dim")
         return
     yield Port(False, 0, _feature_axis(rule, config, len(tensors[0].shape)), "input")
     if rule.class_name in _RECURRENT:
@@ -192,6 +197,8 @@ def reading_axes(rule: Rule, config: Config, weight: str, axes: tuple[str, ...])
         return {len(axes) - 2}
     if rule.class_name in _HEADS and weight == "attention_output/kernel":
         return {0, 1}
+    if name == "reverse_embeddings":
+        return {0}
     if name == "vector_u":
         return {len(axes) - 1}  # what it starts from does not change the spectral norm
     if name == "depthwise_kernel" or _runs_over_input(rule.feature or ""):
