@@ -273,3 +273,19 @@ def _gradients(model: Any) -> list[np.ndarray[Any, Any]]:
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(tf.sin(model(given)))
     return [g.numpy() for g in tape.gradient(loss, model.trainable_variables)]
+
+
+@pytest.mark.parametrize("norm", [LN, RMS])
+def test_new_entries_learn(norm: Any, tmp_path: Path) -> None:
+    """Nothing that starts at zero stays there for good."""
+    saved(SEQUENCE, lambda x: layers.Dense(5, name="reader")(norm(name="n")(_dense(x))), tmp_path)
+    after, _ = grown(tmp_path, TWO)
+    before = {w.path: w.numpy() for w in after.trainable_variables}
+    after.compile(keras.optimizers.SGD(0.05), "mse")
+    rng = np.random.default_rng(3)
+    after.fit(rng.normal(size=(32, *SEQUENCE)), rng.normal(size=(32, 6, 4)), epochs=3, verbose=0)
+    moved = {w.path: np.abs(w.numpy() - before[w.path]) for w in after.trainable_variables}
+    assert moved["t/kernel"][:, 6:].min() > 0
+    assert moved["reader/kernel"][6:].min() > 0
+    for weight in ("n/gamma", "n/beta", "n/scale"):
+        assert weight not in moved or moved[weight][6:].min() > 0
