@@ -36,9 +36,9 @@ def stir(model: Any) -> None:
             variable.assign(rng.uniform(low, high, variable.shape))
 
 
-def patch(verb: str, select: str = "t") -> Any:
+def patch(verb: str, select: str = "t", name: str = "wider") -> Any:
     """A patch of one edit."""
-    return patchc.loads(f"patchc: 1\nid: wider\nedits:\n  - select: {select}\n    {verb}\n")
+    return patchc.loads(f"patchc: 1\nid: {name}\nedits:\n  - select: {select}\n    {verb}\n")
 
 
 def grown(folder: Path, *verbs: str) -> tuple[Any, Report]:
@@ -46,8 +46,9 @@ def grown(folder: Path, *verbs: str) -> tuple[Any, Report]:
     now = folder / "before.keras"
     for number, verb in enumerate(verbs):
         out = folder / f"after{number}.keras"
-        report = patchc.apply(now, patch(verb), out)
-        assert patchc.verify(now, out, patch(verb)).ok
+        edit = patch(verb, name=f"wider-{number}" if number else "wider")
+        report = patchc.apply(now, edit, out)
+        assert patchc.verify(now, out, edit).ok
         now = out
     return keras.models.load_model(now), report
 
