@@ -191,6 +191,13 @@ def _from_cudnn(name: str, config: Config, path: str, notes: Notes) -> str:
     config.update({"activation": "tanh", "recurrent_activation": "sigmoid"})
     if name == "CuDNNGRU":
         config["reset_after"] = True
+    notes.layouts[path] = name
     new = name.removeprefix("CuDNN")
     notes.repair(path, f"class `{name}` became `{new}`", "with these activations it is the same")
+    how = (
+        "transposed its kernels and added its two biases"
+        if new == "LSTM"
+        else "transposed its kernels"
+    )
+    notes.repair(path, f"laid out the weights anew: {how}", f"{name} stored them for cuDNN")
     return new

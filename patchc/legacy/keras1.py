@@ -205,6 +205,32 @@ _SPECIAL: Mapping[str, Callable[[Config, str, Notes], None]] = {
     "Conv3DTranspose": _transposed,
 }
 
+_GATED = frozenset({"LSTM", "GRU", "ConvLSTM2D"})
+_TRANSPOSED = "channels_first"
+
+
+def note_layout(name: str, config: Mapping[str, Any], path: str, notes: Notes) -> None:
+    """Note where Keras 1 laid out the weights of a layer in another way than today's."""
+    form = config.get("data_format", "channels_last")
+    if name in _GATED and not (name == "ConvLSTM2D" and form == _TRANSPOSED):
+        layout, what = name, "joined the weights of its gates"
+    elif name == "Conv1D":
+        layout, what = name, "dropped an axis of size 1 of its kernel"
+    elif name == "Conv2DTranspose" or (name in {"Conv2D", "Conv3D"} and form == _TRANSPOSED):
+        layout, what = f"{name} {form}", "transposed its kernel"
+    else:
+        return
+    notes.layouts[path] = layout
+    notes.repair(path, f"laid out the weights anew: {what}", "Keras 1 stored them in another way")
+    if form == _TRANSPOSED and name != "Conv1D" and name not in _GATED:
+        notes.miss(
+            path,
+            "kernels of Theano or of TensorFlow",
+            "Theano mirrored its kernels, and files of Keras 1 do not say who wrote them",
+            "compare outputs with those that you know",
+        )
+
+
 _MERGES: Mapping[str, str] = {
     "sum": "Add",
     "mul": "Multiply",

@@ -58,11 +58,13 @@ class Notes:
 
     Args:
         era: major version of the Keras that wrote the configuration.
+        layouts: old layout of a layer's weights, by path, where it is not today's.
     """
 
     era: int
     repairs: list[Repair] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    layouts: dict[str, str] = field(default_factory=dict)
 
     def repair(self, layer: str, what: str, reason: str) -> None:
         """Note a repair."""

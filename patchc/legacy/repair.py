@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from patchc.legacy import keras1, operations
@@ -39,11 +39,13 @@ class Repaired:
         config: the model's entry, as `config.json` holds it.
         repairs: every change, in the order of the layers.
         missing: what Keras cannot load without the user's code.
+        layouts: old layout of a layer's weights, by path, where it is not today's.
     """
 
     config: Any
     repairs: tuple[Repair, ...] = ()
     missing: tuple[Missing, ...] = ()
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
 
 def era_of(keras_version: str) -> int:
@@ -77,7 +79,7 @@ def repair_model(config: Any, training: Any = None, keras_version: str = "") -> 
             entry["compile_config"] = repair_training(told, notes)
     except (KeyError, TypeError, AttributeError, IndexError, RecursionError):
         raise LegacyError("has an unknown layout") from None
-    return Repaired(entry, tuple(notes.repairs), tuple(notes.missing))
+    return Repaired(entry, tuple(notes.repairs), tuple(notes.missing), notes.layouts)
 
 
 def _entry(entry: Mapping[str, Any], path: str, notes: Notes) -> Entry:
@@ -145,6 +147,8 @@ def _leaf(entry: Entry, path: str, notes: Notes) -> None:
         name = keras1.split_merge(config, path, notes) or name
     name = replace_class(name, config, path, notes)
     keras1.rename_arguments(name, config, path, notes)
+    if notes.era == 1:
+        keras1.note_layout(name, config, path, notes)
     if name == "InputLayer":
         repair_input(config, path, notes)
     if name == "Lambda":

@@ -19,6 +19,7 @@ from patchc.storage.attach import attach_weights
 from patchc.storage.hdf5 import Dataset, Group, dataset
 from patchc.storage.old_optimizer import OldState, OldTrained, StateError, read_state
 from patchc.storage.recorded import OPTIMIZER_WEIGHTS, Recorded
+from patchc.storage.relaid import relaid, theano_layouts
 from patchc.storage.stream import Readable
 from patchc.storage.view import (
     Place,
@@ -58,6 +59,7 @@ class Older:
     assumed: bool = False
     state: OldState | None = None
     lost_state: str = ""
+    is_relaid: bool = False
     bare: bool = False
 
     def prepare(self, root: Layer, path: str) -> None:
@@ -152,13 +154,21 @@ def see_recorded(recorded: Recorded, group: Group, data: Readable, size: int, pa
     in_keras_order(root)
     settle_shapes(root, path)
     config = write_config(root)
+    extra = Behind(size)
+    stored = recorded
+    classes = {layer.path: layer.class_name for layer in walk(root)}
+    layouts = {**repaired.layouts, **theano_layouts(recorded, classes)}
+    if layouts:
+        recorded = relaid(recorded, layouts, data, extra.put, path)
     view = view_of(root, recorded, path)
     assumed = _assume(config, recorded, view, path)
     if assumed is not None:
         root, view = assumed
-    older = Older(recorded.config, repaired, view, recorded, group, assumed=assumed is not None)
-    extra = Behind(size)
-    if recorded.optimizer:
+    older = Older(recorded.config, repaired, view, stored, group, assumed=assumed is not None)
+    older.is_relaid = bool(layouts)
+    if layouts and recorded.optimizer:
+        older.lost_state = "its variables are laid out in the way of an older Keras"
+    elif recorded.optimizer:
         _see_optimizer(older, root, recorded, extra, data, path)
     return Seen(config, view.tree, extra.joined(data), older)
 

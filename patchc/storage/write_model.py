@@ -54,9 +54,17 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
     if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
+        _check_laid_out(source, out)
         recorded_result(source, plan)
     if target is Format.KERAS_WEIGHTS and not plan.is_empty:
         _check_architecture_stays(source, plan, out)
+
+
+def _check_laid_out(source: KerasFile, out: str) -> None:
+    if source.older is not None and source.older.is_relaid:
+        message = "the input lays out some weights in the way of an older Keras"
+        help_text = "write the result as .keras: `-o NAME.keras`"
+        raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
 
 
 def _check_bare(source: KerasFile, plan: Plan, target: Format, out: str) -> None:
