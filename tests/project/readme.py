@@ -26,7 +26,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def prepare(folder: Path) -> None:
-    """Put the patch and the model that the README speaks of into a folder."""
+    """Put the patch and the models that README and documentation speak of into a folder."""
     import keras
     import numpy as np
 
@@ -37,6 +37,8 @@ def prepare(folder: Path) -> None:
     model = digits.build(keras)
     model.fit(np.zeros((4, 8, 8, 1)), np.zeros(4), verbose=0)
     model.save(folder / "digits.keras")
+    model.save(folder / "model.h5")
+    shutil.copy(PATCH, folder / "patch.yaml")
 
 
 def refreshed(text: str, folder: Path) -> str:
@@ -81,7 +83,7 @@ def _shown(command: str, folder: Path) -> str:
 
 
 def _run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    program, *arguments = shlex.split(command)
+    program, *arguments = shlex.split(command, comments=True)
     own = Path(sysconfig.get_path("scripts"), program)
     return subprocess.run(
         [own if own.exists() else program, *arguments],
