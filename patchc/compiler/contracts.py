@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 from patchc.compiler.movement import mover_of
 from patchc.compiler.propagate import Spread
 from patchc.errors import Diagnostic, PatchError
-from patchc.layers.base import Rule, complete
+from patchc.layers.base import Port, Rule, complete
 from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contract, Contracts
 from patchc.layers.infer import rule_of
 from patchc.layers.operations import LinkedRule, OperationRule, operation_rule
-from patchc.layers.ports import Port, aliases_of, base_of, ports_of
+from patchc.layers.ports import aliases_of, base_of, ports_of
 from patchc.model.graph import Call, Layer, Tensor, flatten
 
 _WORDS: Mapping[Contract, str] = {"zero": "zero", "mean": "the mean of the old ones"}
@@ -57,7 +57,7 @@ class Agreement:
         for call, norm in spread.norms.items():
             if norm.wants is None or spread.repeats:
                 agreement._refuse_norm(call)
-            agreement._demand(call, norm.wants)
+            agreement._demand(call, norm.wants, one=norm.one)
         for call in agreement._own_readers() if spread.preserve else ():
             if spread.repeats:
                 agreement._refuse_norm(call)
@@ -92,9 +92,12 @@ class Agreement:
 
     # -------------------------------------------------------------------- backwards
 
-    def _demand(self, call: Call, contract: Contract) -> None:
-        """Let a call have what it asks for."""
+    def _demand(self, call: Call, contract: Contract, *, one: bool = False) -> None:
+        """Let a call have what it asks for, of all that it reads or of one tensor."""
         self._by, self._wanted = call, contract
+        if one:
+            self._ask_one(call.tensors())
+            return
         for tensor in call.tensors():
             self._ask(tensor, contract)
         self._work_off()
@@ -243,7 +246,7 @@ class Agreement:
     def _find_silent(self) -> None:
         """Follow zeros from where they are made for as long as they last."""
         pending = [tensor for tensor, contract in self._asked.items() if contract == "zero"]
-        pending += [Tensor(call) for call in self.spread.norms]
+        pending += [Tensor(call) for call, norm in self.spread.norms.items() if norm.scaled]
         while pending:
             tensor = pending.pop()
             if tensor in self.silent or tensor not in self.spread.changes:

@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 from patchc.compiler.movement import Change, Moved, StuckError, backward, forward, movement_of
 from patchc.layers.base import CallSpec, RuleError, Shape, complete
 from patchc.layers.constants import array_changed, array_shape, is_array
+from patchc.layers.contracts import Norm
 from patchc.layers.infer import rule_of
-from patchc.layers.linked import View
 from patchc.layers.movement import Edits
 from patchc.layers.operations import LinkedRule, MovingRule, OperationRule, operation_rule
 from patchc.layers.ports import carried
 from patchc.layers.unfollowed import UNFOLLOWED
+from patchc.layers.views import View
 from patchc.model.graph import Call, Layer, Tensor
 
 
@@ -28,6 +29,7 @@ class Crossing:
     tail: frozenset[Layer]
     configs: dict[Layer, dict[str, Any]]
     arguments: dict[Call, dict[Any, Any]]
+    norms: dict[Call, Norm]
     _changes: dict[Tensor, Change]
     _joins: dict[Call, set[int]]
     _forwarded: set[Call]
@@ -96,7 +98,10 @@ class Crossing:
             if not label:
                 self._refuse(layer, f"({layer.class_name}) does not hand on axis {axis}")
             if label in view.meeting and self.preserve and layer not in self.tail:
-                self._refuse(layer, f"({layer.class_name}) {view.meeting[label]}")
+                asked = view.asks.get(label)
+                if asked is None:
+                    self._refuse(layer, f"({layer.class_name}) {view.meeting[label]}")
+                self.norms[call] = asked
             for other, place, name in places:
                 if name == label:
                     self._change(other, place, self._changes[tensor][1], layer)

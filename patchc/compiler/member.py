@@ -177,6 +177,7 @@ class Member:
             return replace(
                 change, fill=reading.fill, scale=reading.scale, steady=True, merge=reading.merge
             )
+        change = replace(change, scale=self._scale(weight))
         if reads:
             zero = self._plan.preserve and not self._silent
             split = int(self._plan.preserve and change.map.repeats)
@@ -192,6 +193,16 @@ class Member:
         elif made == "mean" and learned:
             fill = Strategy("mean")
         return replace(change, fill=fill)
+
+    def _scale(self, weight: Weight) -> float:
+        """What the rule multiplies old entries of a weight by, so that they do not notice."""
+        rule = rule_of(self._layer)
+        map_, size = self._dimension.map, self._dimension.size
+        goes = not map_.new and map_.size < size
+        if rule is None or not (self._plan.preserve or goes):
+            return 1.0
+        config = complete(rule, self._layer.config)
+        return rule.rescaled(config, self._label, map_, size).get(weight.name, 1.0)
 
     def _log_weight(self, weight: Weight, before: tuple[int, ...]) -> None:
         growth = weight.value.growths[-1]

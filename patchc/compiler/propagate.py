@@ -17,10 +17,10 @@ from typing import Any, NoReturn
 from patchc.compiler.context import Context, graphs_below
 from patchc.compiler.crossing import Crossing
 from patchc.compiler.movement import Change, mover_of
-from patchc.layers.base import CallSpec, Rule, RuleError, Shape, complete
+from patchc.layers.base import CallSpec, Port, Rule, RuleError, Shape, complete
 from patchc.layers.contracts import Norm
 from patchc.layers.infer import InferenceError, call_spec, rule_of
-from patchc.layers.ports import Port, aliases_of, base_of, derived, inverted, ports_of
+from patchc.layers.ports import aliases_of, base_of, derived, inverted, ports_of
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Call, Layer, Tensor, flatten
 
@@ -264,7 +264,8 @@ class Spread(Crossing):
         for port in ports:
             tensor = self._tensor(call, port)
             axis, change = self._changes.get(tensor, (None, None))
-            if change is None or axis != port.axis:
+            idle = tensor.spec is None and not self._readers.get(tensor)
+            if change is None or axis != port.axis or idle:
                 continue
             old = self._shape(tensor)[port.axis]
             found = inverted(port.label, change, old, config) if old is not None else None
@@ -304,6 +305,8 @@ class Spread(Crossing):
         config = complete(rule, layer.config)
         aliases = aliases_of(rule, config, self._spec(layer.calls[0]))
         self._check_weights(layer, rule, config, label, dimension)
+        for other, follows in rule.implied(config, label, dimension.map, dimension.size).items():
+            self._change_dimension(layer, other, Dimension(*follows, dimension.reason or layer))
         for call in layer.calls:
             self._check_coupling(call, rule, config, label, dimension)
             for port in ports_of(rule, config, self._spec(call)):
@@ -327,19 +330,22 @@ class Spread(Crossing):
                 rule.followed(config, label, dimension.map, dimension.size)
             except RuleError as error:
                 self._refuse(layer, str(error))
-        groups = config.get("groups", 1)
-        parts = [axis for weight in layer.weights for axis in weight.axes or ()]
-        alone = rule.aliases(config, self._spec(layer.calls[0]))
-        grouped = rule.class_name.startswith("Conv") and groups > 1 and not alone
-        if grouped and dimension.map.gathered(groups, dimension.size // groups, 1) is None:
-            each = dimension.size // groups
+        spec = self._spec(layer.calls[0])
+        alone = rule.aliases(config, spec)
+        count = rule.blocks(config, label, dimension.size, list(self.dimensions[layer]))
+        each = dimension.size // count
+        if count > 1 and dimension.map.gathered(count, each, 1) is None:
             self._refuse(
                 layer,
-                f"has {groups} groups of {each}, and the change is not the same in each of them",
-                [groups],
+                f"has {count} groups of {each}, and the change is not the same in each of them",
+                [count],
             )
-        knows = bool(alone) or any(base_of(axis) == label for axis in parts)
-        feature = rule.feature_of(config, self._spec(layer.calls[0]))
+        parts = [axis for weight in layer.weights for axis in weight.axes or ()]
+        knows = any(base_of(axis) == label for axis in parts) or bool(
+            alone or rule.implied(config, label, dimension.map, dimension.size)
+        )
+        feature = rule.feature_of(config, spec)
+        knows = knows or rule.ports(config, spec) is not None
         if label == "input" and not knows and base_of(feature or "") != label:
             self._refuse(layer, f"({layer.class_name}) turns it into something else")
 
@@ -347,14 +353,11 @@ class Spread(Crossing):
         self, call: Call, rule: Rule, config: Mapping[str, Any], label: str, dimension: Dimension
     ) -> None:
         """Note where old entries would notice the new ones, as in a normalisation."""
-        spec = self._spec(call)
-        feature = rule.feature_of(config, spec)
-        if not self.preserve or call.layer in self.tail or feature is None:
+        if not self.preserve or call.layer in self.tail:
             return
-        if base_of(feature) == label:
-            asked = rule.norm(config, spec, dimension.map, dimension.size)
-            if asked is not None:
-                self.norms[call] = asked
+        asked = rule.asks(config, self._spec(call), label, dimension.map, dimension.size)
+        if asked is not None:
+            self.norms[call] = asked
 
     # ------------------------------------------------------------------------ refusal
 

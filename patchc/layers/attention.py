@@ -2,7 +2,7 @@
 
 Axis names of MultiHeadAttention and GroupQueryAttention: `input`, `input:key`
 and `input:value` for the features of query, key and value (without a key, Keras
-reads the value in its place), `output` for the output features, and the
+reads the value in its place), `output_shape` for the output features, and the
 configuration keys for heads and their sizes.  Where the layer has no
 `output_shape`, the output has as many features as the query, and the two must
 stay equal.
@@ -10,6 +10,7 @@ stay equal.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase
 from typing import Any, ClassVar
@@ -22,7 +23,6 @@ from patchc.layers.arguments import (
     integer,
     list_of,
     number,
-    one_of,
     optional,
     positive_int,
     regularizer,
@@ -42,7 +42,8 @@ from patchc.layers.contracts import BOTH, Contracts
 from patchc.layers.einsum import Einsum, Equation, einsum_initializer
 from patchc.layers.parts import initial, setting, tensor
 from patchc.layers.shapes import need_size
-from patchc.model.values import ONES, Strategy
+from patchc.model.axis import AxisMap
+from patchc.model.values import Strategy
 
 _NO = Argument(boolean, False)
 _YES = Argument(boolean, True)
@@ -99,7 +100,7 @@ class _HeadAttention(Rule):
     (output).  With `use_gate` a further projection `gate` of the query.
     """
 
-    feature = "output"
+    feature = "output_shape"
     freezable = False
     slots: ClassVar[Mapping[str, str]]
     """Name of a projection -> its storage group."""
@@ -148,7 +149,7 @@ class _HeadAttention(Rule):
                 label, shape = features[name]
                 specs += self._dense(config, name, [(label, need_size(shape, -1))], sizes)
         sizes_out = self.output_sizes(config, query)
-        output = [("", size) for size in sizes_out[:-1]] + [("output", sizes_out[-1])]
+        output = [("", size) for size in sizes_out[:-1]] + [("output_shape", sizes_out[-1])]
         into = (heads["query"][0], heads["value"][1])
         return [*specs, *self._dense(config, "attention_output", into, output)]
 
@@ -171,6 +172,15 @@ class _HeadAttention(Rule):
         """The last projection is linear."""
         return BOTH
 
+    size_key: ClassVar[str]
+    """The dimension that scores are divided by the square root of."""
+
+    def rescaled(self, config: Config, label: str, change: AxisMap, size: int) -> dict[str, float]:
+        """Scores are divided by the square root of the size of a key."""
+        if label != self.size_key:
+            return {}
+        return dict.fromkeys(("key/kernel", "key/bias"), math.sqrt(change.size / size))
+
     def groups(self, config: Config) -> Sequence[str]:
         """Its own, those of the projections, and those of softmax and dropout."""
         dense = [s for n, s in self.slots.items() if n != "gate" or self._has_gate(config)]
@@ -182,10 +192,7 @@ class MultiHeadAttention(_HeadAttention):
 
     class_name = "MultiHeadAttention"
     grows = ("num_heads", "key_dim", "value_dim")
-    rigid: ClassVar[Mapping[str, str]] = {
-        "key_dim": "scores are divided by its square root, so the old weights would have to be"
-        " rescaled"
-    }
+    size_key = "key_dim"
     slots: ClassVar[Mapping[str, str]] = {
         "query": "query_dense",
         "key": "key_dense",
@@ -219,13 +226,21 @@ class MultiHeadAttention(_HeadAttention):
         sizes: list[int] | None = setting(self, config, "output_shape")
         return sizes or [need_size(query, -1)]
 
+    def dimensions(self, config: Config) -> Sequence[str]:
+        """Heads and their sizes; the output where it has a size of its own."""
+        return (*self.grows, "output_shape") if config.get("output_shape") else self.grows
+
     def size_of(self, config: Config, dimension: str) -> int:
         """Size of a dimension; `value_dim` left out is `key_dim`."""
+        if dimension == "output_shape":
+            return int(setting(self, config, "output_shape")[-1])
         key = "key_dim" if dimension == "value_dim" and not config.get(dimension) else dimension
         return int(setting(self, config, key))
 
     def resized(self, config: Config, dimension: str, size: int) -> Mapping[str, Any]:
         """The other size; a `value_dim` left out stays what it was."""
+        if dimension == "output_shape":
+            return {dimension: [*setting(self, config, dimension)[:-1], size]}
         kept = {"value_dim": self.size_of(config, "value_dim")} if dimension == "key_dim" else {}
         return {**kept, dimension: size}
 
@@ -251,9 +266,7 @@ class GroupQueryAttention(_HeadAttention):
 
     class_name = "GroupQueryAttention"
     grows = ("num_query_heads", "num_key_value_heads", "head_dim")
-    rigid: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        grows, "which query head reads which key head depends on the number of both"
-    )
+    size_key = "head_dim"
     slots: ClassVar[Mapping[str, str]] = {
         "query": "_query_dense",
         "key": "_key_dense",
@@ -282,6 +295,20 @@ class GroupQueryAttention(_HeadAttention):
             "value": (shared, size),
         }
 
+    def blocks(self, config: Config, label: str, size: int, changed: Sequence[str]) -> int:
+        """Each head of keys has its query heads, as many as any other."""
+        alone = label == "num_query_heads" and "num_key_value_heads" not in changed
+        return int(config["num_key_value_heads"]) if alone else 1
+
+    def implied(
+        self, config: Config, label: str, change: AxisMap, size: int
+    ) -> Mapping[str, tuple[AxisMap, int]]:
+        """The query heads of a head of keys come and go with it."""
+        if label != "num_key_value_heads":
+            return {}
+        heads = int(config["num_query_heads"])
+        return {"num_query_heads": (change.stretched(heads // size), heads)}
+
     def output_sizes(self, config: Config, query: Shape) -> list[int]:
         """The features of the query."""
         return [need_size(query, -1)]
@@ -303,71 +330,8 @@ class GroupQueryAttention(_HeadAttention):
         return query, (query[0], heads, query[1], key[1])
 
 
-class Attention(Rule):
-    """Weighs the value by the similarity of query and key: no projections.
-
-    The output runs over the features of the value; query and key share theirs.
-    """
-
-    class_name = "Attention"
-    feature = "input:value"
-    arguments: ClassVar[Mapping[str, Argument]] = {
-        "use_scale": _NO,
-        "score_mode": Argument(one_of("dot", "concat"), "dot"),
-        "dropout": _RATE,
-        "seed": _SEED,
-    }
-
-    def _inputs(self, call: CallSpec) -> tuple[Shape, Shape, Shape]:
-        """Shapes of query, value and key."""
-        given = call.get("inputs", 0)
-        if not isinstance(given, (list, tuple)) or len(given) not in {2, 3}:
-            raise RuleError("needs a list of inputs: query and value, and perhaps key")
-        if not all(isinstance(item, TensorSpec) for item in given):
-            raise RuleError("needs a list of tensors")
-        query, value, key = given[0].shape, given[1].shape, given[-1].shape
-        return query, value, value if len(given) == 2 else key
-
-    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
-        """`scale` and, for the score mode `concat`, `concat_score_weight`: one number each."""
-        refuse_quantised(config)
-        self._inputs(call)
-        present = {
-            "scale": setting(self, config, "use_scale"),
-            "concat_score_weight": setting(self, config, "score_mode") == "concat",
-        }
-        names = [name for name, wanted in present.items() if wanted]
-        return [WeightSpec(name, f"vars/{i}", (), (), ONES) for i, name in enumerate(names)]
-
-    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
-        """The output; with `return_attention_scores` the scores of query against key."""
-        query, value, key = self._inputs(call)
-        output = (*query[:-1], value[-1])
-        if not call.get("return_attention_scores", 3):
-            return (output,)
-        return output, (*query[:-1], key[-2])
-
-
-class AdditiveAttention(Attention):
-    """As Attention, with `scale` of one entry per feature of query and key."""
-
-    class_name = "AdditiveAttention"
-    arguments: ClassVar[Mapping[str, Argument]] = {"use_scale": _YES, "dropout": _RATE}
-
-    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
-        """`scale`, where it is used."""
-        refuse_quantised(config)
-        query, _, _ = self._inputs(call)
-        if not setting(self, config, "use_scale"):
-            return ()
-        size = need_size(query, -1)
-        return [WeightSpec("scale", "vars/0", (size,), ("input",), Strategy("GlorotUniform"))]
-
-
 RULES: tuple[Rule, ...] = (
     MultiHeadAttention(),
     GroupQueryAttention(),
-    Attention(),
-    AdditiveAttention(),
 )
 """The rules of this family."""

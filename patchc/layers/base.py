@@ -24,6 +24,7 @@ __all__ = [
     "CallSpec",
     "Config",
     "NoRuleError",
+    "Port",
     "Rule",
     "RuleError",
     "Shape",
@@ -142,6 +143,23 @@ class Argument:
     default: Any = REQUIRED
 
 
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An axis of a tensor that a call reads or makes.
+
+    Args:
+        output: whether the call makes the tensor.
+        index: which of its tensors, in Keras's order.
+        axis: which axis, from 0.
+        label: what it runs over, as in `WeightSpec.axes`.
+    """
+
+    output: bool
+    index: int
+    axis: int
+    label: str
+
+
 class Rule:
     """The truth about one layer class.  Subclasses override what differs.
 
@@ -255,6 +273,42 @@ class Rule:
 
     def aliases(self, config: Config, call: CallSpec) -> Mapping[str, str]:
         """Dimensions that have to stay equal: name -> the one that stands for it."""
+        return {}
+
+    def asks(
+        self, config: Config, call: CallSpec, label: str, change: AxisMap, size: int
+    ) -> Norm | None:
+        """What it asks of a dimension that changes so; that of `norm` for its features."""
+        feature = self.feature_of(config, call)
+        if feature is None or label not in {feature, *feature.split("*")}:
+            return None
+        return self.norm(config, call, change, size)
+
+    def ports(self, config: Config, call: CallSpec) -> Sequence[Port] | None:
+        """Every axis of what it reads and makes that has a name.
+
+        None where they are the feature axes alone: `input` of the first input,
+        `feature` of the outputs.
+        """
+        return None
+
+    def implied(
+        self, config: Config, label: str, change: AxisMap, size: int
+    ) -> Mapping[str, tuple[AxisMap, int]]:
+        """Other dimensions that change with one, and their sizes before."""
+        return {}
+
+    def blocks(self, config: Config, label: str, size: int, changed: Sequence[str]) -> int:
+        """The number of equal blocks of a dimension that have to change alike.
+
+        Args:
+            size: of the dimension before.
+            changed: all dimensions that change.
+        """
+        return 1
+
+    def rescaled(self, config: Config, label: str, change: AxisMap, size: int) -> dict[str, float]:
+        """What old entries of weights are multiplied by where a dimension changes."""
         return {}
 
     def dimensions(self, config: Config) -> Sequence[str]:

@@ -33,8 +33,10 @@ class Norm:
         scaled: the weights that take the factor back; the layer's other
             weights are zero for new entries, whose output then is zero too.
         epsilon: the configuration key that shrinks as the statistics do.
+        one: whether it is enough that one of the tensors it reads meets the contract.
     """
 
     wants: Contract | None = None
     scaled: tuple[str, ...] = ()
     epsilon: str | None = None
+    one: bool = False

@@ -1,16 +1,14 @@
-"""Convolutions: plain, transposed, depthwise, separable.
+"""Convolutions, plain and transposed.
 
 Kernel layouts do not depend on `data_format`.  Axis names: `input` is the
 feature axis that `data_format` names; `input/groups` are the features that one
 group of a grouped convolution reads; filter `f` belongs to group
-`f // (filters / groups)`.  The output of a depthwise convolution runs over
-`input*depth_multiplier`: entry `c * depth_multiplier + j`.
+`f // (filters / groups)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from patchc.layers.arguments import (
@@ -62,7 +60,7 @@ CONSTRAINT = Argument(constraint, None)
 POSITIVE = Argument(positive_int)
 
 
-def _arguments(rank: int, order: str, **special: Argument) -> dict[str, Argument]:
+def window_arguments(rank: int, order: str, **special: Argument) -> dict[str, Argument]:
     """The arguments named in `order`, by Keras's names, for `rank` spatial axes."""
     known_arguments = {
         "filters": POSITIVE,
@@ -96,23 +94,9 @@ _TRANSPOSED = (
     " use_bias kernel_initializer bias_initializer kernel_regularizer bias_regularizer"
     " activity_regularizer kernel_constraint bias_constraint"
 )
-_DEPTHWISE = (
-    "kernel_size strides padding depth_multiplier data_format dilation_rate activation use_bias"
-    " depthwise_initializer bias_initializer depthwise_regularizer bias_regularizer"
-    " activity_regularizer depthwise_constraint bias_constraint"
-)
-_SEPARABLE = (
-    "filters kernel_size strides padding data_format dilation_rate depth_multiplier activation"
-    " use_bias depthwise_initializer pointwise_initializer bias_initializer depthwise_regularizer"
-    " pointwise_regularizer bias_regularizer activity_regularizer depthwise_constraint"
-    " pointwise_constraint bias_constraint"
-)
 
 
-_MULTIPLIER = {"depth_multiplier": "new outputs would lie between the old ones of each feature"}
-
-
-class _Convolution(Rule):
+class Convolution(Rule):
     """What all convolutions share: a window that moves, and where channels stand."""
 
     rank: ClassVar[int]
@@ -191,7 +175,7 @@ class _Convolution(Rule):
         return {"kernel": kernel, **bias}
 
 
-class _Conv(_Convolution):
+class _Conv(Convolution):
     """`kernel` (spatial..., input/groups, filters), `bias` (filters)."""
 
     feature = "filters"
@@ -205,10 +189,28 @@ class _Conv(_Convolution):
         if channels % groups:
             raise RuleError(f"has {groups} groups, which do not divide {channels} input channels")
         axis = "input" if groups == 1 else "input/groups"
-        if self.aliases(config, call):
+        if 1 < groups == channels:
             axis = ""  # one entry
         kernel = self._kernel(config, (axis, channels // groups), ("filters", filters))
         return [kernel, *self._bias(config, 1, filters, "filters")]
+
+    def blocks(self, config: Config, label: str, size: int, changed: Sequence[str]) -> int:
+        """Groups change alike; but where each reads one channel, they come and go with it."""
+        groups = int(self._get(config, "groups"))
+        whole = size == groups if label == "input" else "filters by group" in changed
+        return 1 if whole else groups
+
+    def implied(
+        self, config: Config, label: str, change: AxisMap, size: int
+    ) -> Mapping[str, tuple[AxisMap, int]]:
+        """Where each group reads one channel, its filters come and go with that."""
+        groups, filters = self._get(config, "groups"), self._get(config, "filters")
+        if label != "input" or size != groups or groups in {1, filters}:
+            return {}
+        return {
+            "filters by group": (change, groups),
+            "filters": (change.stretched(filters // groups), filters),
+        }
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """One tensor of `filters` channels."""
@@ -228,6 +230,8 @@ class _Conv(_Convolution):
 
     def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
         """As many groups and filters as channels, where each channel is a group."""
+        if label == "filters by group":
+            return {"groups": change.size}
         apart = self._get(config, "groups") == self._get(config, "filters") == size > 1
         return {"filters": change.size, "groups": change.size} if apart else {}
 
@@ -244,7 +248,7 @@ class Conv1D(_Conv):
 
     class_name = "Conv1D"
     rank = 1
-    arguments = _arguments(
+    arguments = window_arguments(
         1, _PLAIN, padding=Argument(one_of("valid", "same", "causal", fold=True), "valid")
     )
 
@@ -254,7 +258,7 @@ class Conv2D(_Conv):
 
     class_name = "Conv2D"
     rank = 2
-    arguments = _arguments(2, _PLAIN)
+    arguments = window_arguments(2, _PLAIN)
 
 
 class Conv3D(_Conv):
@@ -262,10 +266,10 @@ class Conv3D(_Conv):
 
     class_name = "Conv3D"
     rank = 3
-    arguments = _arguments(3, _PLAIN)
+    arguments = window_arguments(3, _PLAIN)
 
 
-class _ConvTranspose(_Convolution):
+class _ConvTranspose(Convolution):
     """`kernel` (spatial..., filters, input), `bias` (filters)."""
 
     feature = "filters"
@@ -297,7 +301,7 @@ class Conv1DTranspose(_ConvTranspose):
 
     class_name = "Conv1DTranspose"
     rank = 1
-    arguments = _arguments(1, _TRANSPOSED)
+    arguments = window_arguments(1, _TRANSPOSED)
 
 
 class Conv2DTranspose(_ConvTranspose):
@@ -305,7 +309,7 @@ class Conv2DTranspose(_ConvTranspose):
 
     class_name = "Conv2DTranspose"
     rank = 2
-    arguments = _arguments(2, _TRANSPOSED)
+    arguments = window_arguments(2, _TRANSPOSED)
 
 
 class Conv3DTranspose(_ConvTranspose):
@@ -313,106 +317,7 @@ class Conv3DTranspose(_ConvTranspose):
 
     class_name = "Conv3DTranspose"
     rank = 3
-    arguments = _arguments(3, _TRANSPOSED)
-
-
-class _DepthwiseConv(_Convolution):
-    """`kernel` (spatial..., input, depth_multiplier), `bias` (input*depth_multiplier)."""
-
-    feature = "input*depth_multiplier"
-    grows = ("depth_multiplier",)
-    rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
-
-    def made(self, config: Config, call: CallSpec) -> Contracts:
-        """Zeros; a kernel reads its own feature alone, and cannot make a mean of others."""
-        return super().made(config, call) & ONLY_ZERO
-
-    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
-        """`kernel` and `bias`."""
-        self.outputs(config, call)
-        channels = known(self._inputs(config, call)[2])
-        multiplier = self._get(config, "depth_multiplier")
-        sizes = ("input", channels), ("depth_multiplier", multiplier)
-        kernel = self._kernel(config, *sizes, by="depthwise")
-        return [kernel, *self._bias(config, 1, channels * multiplier, "input*depth_multiplier")]
-
-    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
-        """One tensor of `depth_multiplier` channels per input channel."""
-        shape, fmt, channels = self._inputs(config, call)
-        multiplied = known(channels) * self._get(config, "depth_multiplier")
-        return (self._moved(config, shape, fmt, multiplied),)
-
-    def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
-        """A kernel whose tap `(size - 1) // 2` is one for every channel."""
-        if self._get(config, "depth_multiplier") != 1 or not self._hands_on(config):
-            return None
-        return self._with_zero_bias(config, Strategy("dirac_depthwise"))
-
-
-class DepthwiseConv1D(_DepthwiseConv):
-    """1D convolution of each channel by itself."""
-
-    class_name = "DepthwiseConv1D"
-    rank = 1
-    arguments = _arguments(1, _DEPTHWISE)
-
-
-class DepthwiseConv2D(_DepthwiseConv):
-    """2D convolution of each channel by itself."""
-
-    class_name = "DepthwiseConv2D"
-    rank = 2
-    arguments = _arguments(2, _DEPTHWISE)
-
-
-class _SeparableConv(_Convolution):
-    """A depthwise convolution, then one of kernel size 1.
-
-    `depthwise_kernel` (spatial..., input, depth_multiplier), `pointwise_kernel`
-    (1..., input*depth_multiplier, filters), `bias` (filters).
-    """
-
-    feature = "filters"
-    grows = ("filters", "depth_multiplier")
-    rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
-
-    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
-        """Both kernels and `bias`."""
-        self.outputs(config, call)
-        channels = known(self._inputs(config, call)[2])
-        multiplier, filters = self._get(config, "depth_multiplier"), self._get(config, "filters")
-        sizes = ("input", channels), ("depth_multiplier", multiplier)
-        kernel = self._kernel(config, *sizes, by="depthwise")
-        depthwise = replace(kernel, name="depthwise_kernel")
-        pointwise = WeightSpec(
-            "pointwise_kernel",
-            "vars/1",
-            (*(1,) * self.rank, channels * multiplier, filters),
-            (*("",) * self.rank, "input*depth_multiplier", "filters"),
-            initial(self, config, "pointwise_initializer"),
-        )
-        return [depthwise, pointwise, *self._bias(config, 2, filters, "filters")]
-
-    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
-        """One tensor of `filters` channels."""
-        shape, fmt, _ = self._inputs(config, call)
-        return (self._moved(config, shape, fmt, self._get(config, "filters")),)
-
-
-class SeparableConv1D(_SeparableConv):
-    """Separable 1D convolution."""
-
-    class_name = "SeparableConv1D"
-    rank = 1
-    arguments = _arguments(1, _SEPARABLE)
-
-
-class SeparableConv2D(_SeparableConv):
-    """Separable 2D convolution."""
-
-    class_name = "SeparableConv2D"
-    rank = 2
-    arguments = _arguments(2, _SEPARABLE)
+    arguments = window_arguments(3, _TRANSPOSED)
 
 
 RULES: tuple[Rule, ...] = (
@@ -422,9 +327,5 @@ RULES: tuple[Rule, ...] = (
     Conv1DTranspose(),
     Conv2DTranspose(),
     Conv3DTranspose(),
-    DepthwiseConv1D(),
-    DepthwiseConv2D(),
-    SeparableConv1D(),
-    SeparableConv2D(),
 )
 """The rules of this family."""

@@ -24,14 +24,15 @@ from patchc.layers.base import (
     Argument,
     CallSpec,
     Config,
+    Port,
     Rule,
     RuleError,
     Shape,
     WeightSpec,
     refuse_quantised,
 )
-from patchc.layers.contracts import BOTH, Contracts
-from patchc.layers.einsum import Einsum, einsum_initializer, parse_equation
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Contracts, Norm
+from patchc.layers.einsum import Einsum, Equation, einsum_initializer, parse_equation
 from patchc.layers.objects import (
     activation_is_elementwise,
     activation_keeps,
@@ -41,6 +42,7 @@ from patchc.layers.objects import (
 )
 from patchc.layers.parts import setting
 from patchc.layers.shapes import input_dtype, need_min_rank, need_size
+from patchc.model.axis import AxisMap
 from patchc.model.values import ZEROS, Strategy
 
 
@@ -186,6 +188,29 @@ class EinsumDense(Rule):
         """The shape that equation and `output_shape` give."""
         return (self._einsum(config, call).output,)
 
+    def ports(self, config: Config, call: CallSpec) -> Sequence[Port]:
+        """Every letter of input and output."""
+        read, made = self._einsum(config, call).labels()
+        return [
+            Port(output, 0, axis, label)
+            for output, labels in ((False, read), (True, made))
+            for axis, label in enumerate(labels)
+            if label
+        ]
+
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
+        """`output_shape`, where it gives the size of a letter that the input has too."""
+        equation = Equation.of(setting(self, config, "equation"))
+        letter = equation.given[-1] if label == "input" else label[-1]
+        sizes = list(setting(self, config, "output_shape"))
+        if letter not in equation.made:
+            return {}
+        place = equation.made.index(letter) - len(equation.made)
+        if place < -len(sizes) or sizes[place] is None:
+            return {}
+        sizes[place] = change.size
+        return {"output_shape": sizes}
+
     def feature_of(self, config: Config, call: CallSpec) -> str | None:
         """The last letter of the output, or `input` where it is the input's last one."""
         return self._einsum(config, call).feature()
@@ -240,6 +265,12 @@ class Masking(Rule):
 
     class_name = "Masking"
     arguments: ClassVar[Mapping[str, Argument]] = {"mask_value": Argument(number, 0.0)}
+    feature = "input"
+    keeps = ONLY_ZERO
+
+    def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
+        """New features that are zero mask no step, and unmask none, where zero is the mark."""
+        return Norm("zero" if setting(self, config, "mask_value") == 0 else None)
 
 
 RULES: tuple[Rule, ...] = (InputLayer(), Dense(), EinsumDense(), Identity(), Masking())

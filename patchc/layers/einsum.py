@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from patchc.layers.base import RuleError, Shape
@@ -143,11 +143,29 @@ class Einsum:
         return _known(sizes) + (1,) * behind, tuple(labels) + ("",) * behind
 
     def _label(self, letter: str) -> str:
-        """What a weight's axis runs over: a new letter, the input's last axis, or nothing."""
-        if letter not in self.equation.given:
+        """What an axis with that letter runs over.
+
+        `input` is the last letter of the input, `input:x` another one that is
+        summed over, `kept:x` one that input, kernel and output share, `=x` one
+        that the kernel does not know, and `x` one that the kernel brings.
+        """
+        given, kernel, made, _, right = astuple(self.equation)
+        if letter not in given:
             return letter
-        is_last = letter == self.equation.given[-1] and not self.equation.right
-        return "input" if is_last else ""
+        if letter == given[-1] and not right:
+            return "input"
+        if letter not in kernel:
+            return f"={letter}"
+        return f"kept:{letter}" if letter in made else f"input:{letter}"
+
+    def labels(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What the axes of input and output run over, "" for those that dots stand for."""
+        dots = ("",) * self._elided
+        ends = []
+        for letters in (self.equation.given, self.equation.made):
+            labels = tuple(map(self._label, letters))
+            ends.append((*dots, *labels) if self.equation.left else (*labels, *dots))
+        return ends[0], ends[1]
 
     def feature(self) -> str | None:
         """What the last axis of the output runs over."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from patchc.layers.arguments import axes, boolean, integer
-from patchc.layers.base import Argument, CallSpec, Config, Rule, RuleError, Shape
-from patchc.layers.contracts import BOTH, ONLY_ZERO
+from patchc.layers.base import Argument, CallSpec, Config, Port, Rule, RuleError, Shape
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Norm
 from patchc.layers.parts import setting
 from patchc.layers.shapes import list_of_inputs, replaced, written
+from patchc.model.axis import AxisMap
 
 
 class _Merge(Rule):
@@ -142,6 +143,28 @@ class Dot(Rule):
         "axes": Argument(_dot_axes),
         "normalize": Argument(boolean, False),
     }
+
+    def ports(self, config: Config, call: CallSpec) -> Sequence[Port]:
+        """`inner` is what is summed over; every other axis but the batch is handed on."""
+        ranks = [len(spec.shape) for spec in list_of_inputs(call)]
+        chosen = setting(self, config, "axes")
+        pair = chosen if isinstance(chosen, list) else [chosen] * 2
+        inner = [axis % rank for axis, rank in zip(pair, ranks, strict=True)]
+        read = [
+            Port(False, i, axis, "inner" if axis == inner[i] else f"={i}:{axis}")
+            for i, rank in enumerate(ranks)
+            for axis in range(1, rank)
+        ]
+        kept = [port.label for port in read if port.label != "inner"]
+        return [*read, *(Port(True, 0, 1 + axis, label) for axis, label in enumerate(kept))]
+
+    def asks(
+        self, config: Config, call: CallSpec, label: str, change: AxisMap, size: int
+    ) -> Norm | None:
+        """New entries of what is summed over have to be zero, of one input at least."""
+        if label != "inner":
+            return None
+        return Norm("zero", one=not setting(self, config, "normalize"))
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The axes of both inputs without those summed over."""

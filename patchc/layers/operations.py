@@ -15,13 +15,14 @@ from typing import Any
 from patchc.layers.base import CallSpec, Config, NoRuleError, RuleError, Shape, TensorSpec
 from patchc.layers.constants import array_shape, is_array
 from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contracts
-from patchc.layers.linked import LINKED, Linker, View
+from patchc.layers.linked import LINKED
 from patchc.layers.movement import Movement, Mover
 from patchc.layers.moving import MOVING
 from patchc.layers.operands import operands
 from patchc.layers.pattern import PATTERNS
 from patchc.layers.shapes import written
 from patchc.layers.taking import TAKING
+from patchc.layers.views import Linker, View
 
 _UNARY = {
     "numpy": (
@@ -131,6 +132,8 @@ class OperationRule:
             return BOTH if tensors == [True, False] else NONE
         if self.class_name in {"Copy", "Negative", "StopGradient"}:
             return BOTH
+        if self.class_name == "NotEqual":
+            return ONLY_ZERO if given[1:] == [0] else NONE
         return ONLY_ZERO if self.class_name in _ZERO_AT_ZERO and all(tensors) else NONE
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[TensorSpec]:

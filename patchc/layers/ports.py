@@ -8,40 +8,34 @@ changes knows from these names all that changes with it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from patchc.layers.base import CallSpec, Config, Rule, TensorSpec
+from patchc.layers.base import CallSpec, Config, Port, Rule, TensorSpec
 from patchc.layers.embedding import is_reverse
 from patchc.layers.parts import Containing
 from patchc.model.axis import AxisMap
 
-_NO_FEATURES = frozenset({"Embedding", "InputLayer"})
+_NO_FEATURES = frozenset(
+    {
+        "CategoryEncoding",
+        "Discretization",
+        "Embedding",
+        "InputLayer",
+        "IntegerLookup",
+        "StringLookup",
+    }
+)
 """Layers that read no features."""
 _RECURRENT = frozenset({"SimpleRNN", "LSTM", "GRU"})
 _HEADS = frozenset({"MultiHeadAttention", "GroupQueryAttention"})
 _AXIS_IN_CONFIG = frozenset({"BatchNormalization", "Normalization"})
 
 
-@dataclass(frozen=True, slots=True)
-class Port:
-    """An axis of a tensor that a call reads or makes.
-
-    Args:
-        output: whether the call makes the tensor.
-        index: which of its tensors, in Keras's order.
-        axis: which axis, from 0.
-        label: what it runs over, as in `WeightSpec.axes`.
-    """
-
-    output: bool
-    index: int
-    axis: int
-    label: str
-
-
 def ports_of(rule: Rule, config: Config, call: CallSpec) -> list[Port]:
     """The labelled axes of a call."""
+    told = rule.ports(config, call)
+    if told is not None:
+        return list(told)
     return [*_inputs(rule, config, call), *_outputs(rule, config, call)]
 
 
@@ -122,7 +116,7 @@ _ALIKE = _AXIS_OF_ITS_OWN | {"Dense", "Embedding"}
 def aliases_of(rule: Rule, config: Config, call: CallSpec) -> Mapping[str, str]:
     """Dimensions that are one and the same: label -> the label that stands for it."""
     if rule.class_name in _HEADS and not config.get("output_shape"):
-        return {"output": "input"}
+        return {"output_shape": "input"}
     return rule.aliases(config, call)
 
 
@@ -162,7 +156,7 @@ def derived(label: str, change: AxisMap, size: int, config: Mapping[str, Any]) -
         return change
     if first.isdigit():
         return change.repeated(int(first), size)
-    return change.stretched(int(config.get(second, 1)))
+    return change.stretched(int(second) if second.isdigit() else int(config.get(second, 1)))
 
 
 def inverted(
@@ -181,7 +175,7 @@ def inverted(
         size = old_size // int(first)
         found = change.gathered(int(first), size, 1)
     else:
-        by = int(config.get(second, 1))
+        by = int(second) if second.isdigit() else int(config.get(second, 1))
         size = old_size // by
         found = change.gathered(1, size, by)
     return None if found is None else (found, size)
@@ -197,7 +191,12 @@ def reading_axes(rule: Rule, config: Config, weight: str, axes: tuple[str, ...])
         return {len(axes) - 2}
     if rule.class_name in _HEADS and weight == "attention_output/kernel":
         return {0, 1}
-    if name == "reverse_embeddings":
+    if rule.class_name in _HEADS and weight in {"key/kernel", "key/bias"}:
+        last = len(axes) - 1
+        return {last, 0} if weight == "key/kernel" else {last}
+    if name == "reverse_embeddings" or (name == "kernel" and axes[0].startswith("units[")):
+        return {0}  # so a cell reads the one in front of it
+    if rule.class_name == "AdditiveAttention":
         return {0}
     if name == "vector_u":
         return {len(axes) - 1}  # what it starts from does not change the spectral norm

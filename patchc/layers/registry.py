@@ -18,12 +18,15 @@ FAMILIES = (
     "reshaping",
     "regularization",
     "preprocessing",
+    "vocabulary",
     "convolution",
+    "depthwise",
     "pooling",
     "normalization",
     "recurrent",
     "wrappers",
     "attention",
+    "similarity",
 )
 """Modules of this package, each with its `RULES: tuple[Rule, ...]`."""
 

@@ -15,10 +15,6 @@ SHARED = Path(__file__).parents[3] / "shared"
 GUIDE = SHARED / "guides" / "patches-people-need.md"
 TRAINED = SHARED / "models" / "bt-keras" / "model.keras"
 
-LATER = {
-    "P30": ("PC310", "`tokens`"),
-}
-"""Patches that need what is not there yet: the code, and what the message names."""
 REFUSED = {
     "P10": ("PC106", "unknown strategy `from`"),
     "P25": ("PC103", "`rename` is a mapping"),
@@ -74,11 +70,11 @@ def _load(name: str) -> patchc.language.patch.Patch:
 @needs_guide
 def test_the_whole_guide_is_read() -> None:
     assert len(PATCHES) == GUIDE.read_text("utf-8").count("```yaml")
-    assert PATCHES.keys() >= LATER.keys() | REFUSED.keys() | LINTS.keys()
+    assert PATCHES.keys() >= REFUSED.keys() | LINTS.keys()
 
 
 @needs_guide
-@pytest.mark.parametrize("name", sorted(PATCHES.keys() - LATER.keys() - REFUSED.keys()))
+@pytest.mark.parametrize("name", sorted(PATCHES.keys() - REFUSED.keys()))
 def test_patch(name: str, zoo: Zoo, tmp_path: Path) -> None:
     model, patch = PATCHES[name][0], _load(name)
     if model not in LARGE:
@@ -93,9 +89,9 @@ def test_patch(name: str, zoo: Zoo, tmp_path: Path) -> None:
 
 
 @needs_guide
-@pytest.mark.parametrize("name", sorted({**LATER, **REFUSED}))
+@pytest.mark.parametrize("name", sorted(REFUSED))
 def test_refused(name: str, zoo: Zoo) -> None:
-    code, says = {**LATER, **REFUSED}[name]
+    code, says = REFUSED[name]
     with pytest.raises(patchc.PatchError) as caught:
         patchc.plan(zoo(PATCHES[name][0]), _load(name))
     (found,) = caught.value.diagnostics

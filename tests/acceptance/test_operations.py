@@ -157,7 +157,7 @@ def _model(build: Build, grown: str = "t") -> Any:
 
 
 def _patch(verb: str, layer: str = "t") -> Any:
-    return patchc.loads(f"patchc: 1\nid: wider\nedits:\n  - select: {layer}\n    {verb}\n")
+    return patchc.loads(f"patchc: 1\nid: {verb[:6]}\nedits:\n  - select: {layer}\n    {verb}\n")
 
 
 def _outputs(model: Any) -> Any:

@@ -166,22 +166,13 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str, str]] = {
     "softmax": ((6, 5), lambda x: layers.Softmax()(_dense(x)), DENSE, "depend on one another"),
     "own softmax": ((6, 5), lambda x: layers.Dense(6, activation="softmax", name="t")(x),
                     DENSE, "depend on one another"),
-    "products": ((6, 5), lambda x: (lambda h: layers.Dot(axes=(2, 2))([h, h]))(_dense(x)),
-                 DENSE, "does not hand on axis 2"),
-    "attention without heads": (
-        (6, 5), lambda x: (lambda h: layers.Attention()([h, h]))(_dense(x)), DENSE, "does not"
-    ),
     "groups": ((8, 8, 3), lambda x: layers.Flatten()(layers.Conv2D(4, 3, groups=2)(_conv(x))),
                "expand: {by: 3}", "2 groups of 2"),
     "mixing reshape": ((6, 5), lambda x: layers.Reshape((6, 2, 3))(_dense(x)),
                        "expand: {by: 1}", "regroups"),
-    "reduction": ((6, 5), lambda x: ops.sum(_dense(x), axis=-1, keepdims=True), DENSE, "Sum"),
+    "largest": ((6, 5), lambda x: ops.max(_dense(x), axis=-1, keepdims=True), DENSE, "makes one"),
+    "masking": ((6, 5), lambda x: layers.Masking(1.0)(_dense(x)), DENSE, "depend on one another"),
     "logarithm": ((6, 5), lambda x: ops.log(ops.exp(_dense(x))), DENSE, "no number"),
-    "key size": ((6, 5), lambda x: layers.MultiHeadAttention(2, 3, name="t")(x, x),
-                 "expand: {by: 2, axis: key_dim}", "square root"),
-    "grouped queries": ((6, 5), lambda x: layers.GroupQueryAttention(4, 4, 2, name="t")(x, x),
-                        DENSE, "query head"),
-    "masking": ((6, 5), lambda x: layers.Masking()(_dense(x)), DENSE, "which"),
 }  # fmt: skip
 
 

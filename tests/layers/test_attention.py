@@ -203,13 +203,13 @@ def test_axes_are_named_for_growth() -> None:
         "key/bias": ("num_heads", "key_dim"),
         "value/kernel": ("input:value", "num_heads", "value_dim"),
         "value/bias": ("num_heads", "value_dim"),
-        "attention_output/kernel": ("num_heads", "value_dim", "output"),
-        "attention_output/bias": ("output",),
+        "attention_output/kernel": ("num_heads", "value_dim", "output_shape"),
+        "attention_output/bias": ("output_shape",),
     }
     grouped = rule_of("GroupQueryAttention").weights(full("GroupQueryAttention", GROUPED), PAIR)
     by_name = {w.name: w.axes for w in grouped}
     assert by_name["key/kernel"] == ("input:key", "num_key_value_heads", "head_dim")
-    assert by_name["attention_output/kernel"] == ("num_query_heads", "head_dim", "output")
+    assert by_name["attention_output/kernel"] == ("num_query_heads", "head_dim", "output_shape")
 
 
 @pytest.mark.parametrize("value_dim", [None, 3, 5])

@@ -22,6 +22,7 @@ from patchc.compiler.resize import (
 from patchc.compiler.select import Match
 from patchc.compiler.verbs.inputs import expand_input
 from patchc.compiler.verbs.places import grown_map
+from patchc.compiler.verbs.tokens import append_tokens
 from patchc.errors import PatchError
 from patchc.language.patch import Expand
 from patchc.layers.base import complete
@@ -30,10 +31,6 @@ from patchc.layers.silence import ends_in_softmax
 from patchc.model.axis import NEW, AxisMap
 from patchc.model.graph import Layer, Weight
 from patchc.model.values import ZEROS, Strategy
-
-_LATER = {
-    "tokens": "growing a vocabulary by its tokens",
-}
 
 
 def expand(context: Context, verb: Expand, match: Match) -> None:
@@ -46,7 +43,10 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
     if isinstance(match, Layer) and match.is_input:
         expand_input(context, verb, match)
         return
-    _check_available(context, verb)
+    _check_available(context)
+    if verb.tokens is not None:
+        append_tokens(context, match, verb.tokens, preserve=verb.preserve)
+        return
     layer, rule = resizable(context, match)
     config = complete(rule, layer.config)
     dimension = chosen_dimension(context, verb.axis, rule, config, layer)
@@ -183,14 +183,7 @@ _GRID = 1 << 16
 """Offsets are multiples of 1/65536, so that no machine's logarithm shows in the result."""
 
 
-def _check_available(context: Context, verb: Expand) -> None:
-    for key, what in _LATER.items():
-        if getattr(verb, key) is not None:
-            context.refuse(
-                "PC310",
-                f"{what} (`{key}`) is not available in this version",
-                help="use `by` or `to` with `init`",
-            )
+def _check_available(context: Context) -> None:
     init = context.edit.init
     for strategy in init.strategies.values() if init else ():
         if strategy.name == "repeat":
