@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from patchc.compiler.context import Context
 from patchc.compiler.region import Block
@@ -14,9 +14,29 @@ from patchc.layers.registry import home_of, rule_by_name
 from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, map_tensors
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What one element of a chain became.
+
+    Args:
+        element: as the patch says it.
+        layers: all new layers, in order.
+        inside: of a `residual`, what its chain became; the addition is the last of `layers`.
+    """
+
+    element: Element
+    layers: tuple[Layer, ...]
+    inside: tuple[Made, ...] = ()
+
+
+def layers_of(made: Iterable[Made]) -> list[Layer]:
+    """All layers of a chain, in order."""
+    return [layer for one in made for layer in one.layers]
+
+
 def append_chain(
     context: Context, graph: Graph, chain: Sequence[Element], tensors: Sequence[Tensor]
-) -> tuple[list[Tensor], list[Layer]]:
+) -> tuple[list[Tensor], list[Made]]:
     """Build a chain of new layers behind some tensors.
 
     Args:
@@ -24,30 +44,30 @@ def append_chain(
             once on each (a shared layer stays shared).
 
     Returns:
-        What comes out for each tensor, and the new layers in order.
+        What comes out for each tensor, and what was made, in order.
 
     Raises:
         PatchError: PC303, PC304 or PC308 for a layer that cannot be built.
     """
-    made: list[Layer] = []
+    made: list[Made] = []
     current = list(tensors)
     for element in chain:
         if isinstance(element, LayerSpec):
             layer = new_layer(context, graph, element)
             current = [Tensor(layer.call([tensor])) for tensor in current]
-            made.append(layer)
+            made.append(Made(element, (layer,)))
         elif isinstance(element, Residual):
-            inside, layers = append_chain(context, graph, element.chain, current)
+            ends, inside = append_chain(context, graph, element.chain, current)
             add = place(
                 graph, Layer(context.automatic_name("Add"), "Add", "keras.layers", None, {})
             )
             add.config = {"name": add.name}
-            pairs = zip(current, inside, strict=True)
+            pairs = zip(current, ends, strict=True)
             current = [Tensor(add.call([[skip, branch]])) for skip, branch in pairs]
-            made += [*layers, add]
+            made.append(Made(element, (*layers_of(inside), add), tuple(inside)))
         else:
-            current, layers = _append_copy(context, graph, element, current)
-            made += layers
+            current, copies = _append_copy(context, graph, element, current)
+            made.append(Made(element, tuple(copies)))
     return current, made
 
 
@@ -196,6 +216,7 @@ def _wire_copy(
             made = copies[call.layer].call(list(call.args), dict(call.kwargs))
             made.substitute(renewed)
             made.outputs = list(call.outputs) if call.outputs else None
+            made.seen = call.seen  # they hold as long as it reads the same as the original
             count = len(call.outputs or [None])
             known.update({Tensor(call, i): Tensor(made, i) for i in range(count)})
         pending = [call for call in pending if call not in ready]

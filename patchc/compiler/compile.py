@@ -15,9 +15,10 @@ from patchc.compiler.optimizer import (
     stored_optimizer,
     trainable_weights,
 )
-from patchc.compiler.outline import classes, edit_label, ends, outline, patch_label
-from patchc.compiler.outputs import output_names
+from patchc.compiler.outline import classes, ends, labels_of, outline, patch_label
+from patchc.compiler.outputs import output_names, warn_of_lossless
 from patchc.compiler.plan import (
+    EditLabel,
     OptimizerChange,
     Outline,
     Plan,
@@ -105,11 +106,12 @@ def compile_patches(document: Document, patches: Sequence[Patch], *, again: bool
     params = parameter_counts(document.root)
     optimizer = stored_optimizer(document.root, document.optimizer)
     training = Training(optimizer, trainable_weights(document.root))
-    edits = [(patch, edit) for patch in patches for edit in patch.edits]
     context = _context(document)
     _run(context, patches, again=again)
-    context.edit_number = len(edits) - 1  # what follows from all edits is told with the last
-    return _finish(context, patches, edits, before, params, training)
+    labels = [label for patch in patches for label in labels_of(patch)]
+    context.edit_number = len(labels) - 1  # what follows from all edits is told with the last
+    warn_of_lossless(context)
+    return _finish(context, patches, labels, before, params, training)
 
 
 def _check_model(document: Document) -> None:
@@ -166,6 +168,7 @@ def _run(context: Context, patches: Sequence[Patch], *, again: bool) -> None:
             context.edit_number += 1
         if not found:
             change_training(context)
+        context.edit_number += patch.compile is not None
         done.append(patch.id)
     if found:
         raise PatchError(*found)
@@ -262,7 +265,7 @@ def _depends(edit: Edit, patches: Sequence[Patch]) -> bool:
 def _finish(
     context: Context,
     patches: Sequence[Patch],
-    edits: Sequence[tuple[Patch, Edit]],
+    labels: Sequence[EditLabel],
     before: Outline,
     params: tuple[int, int],
     training: Training,
@@ -282,7 +285,7 @@ def _finish(
         base=document,
         before=before,
         patches=tuple(patch_label(patch) for patch in patches),
-        edits=tuple(edit_label(patch, edit) for patch, edit in edits),
+        edits=tuple(labels),
         operations=tuple(context.operations),
         ledger=ledger,
         optimizer=optimizer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -12,6 +13,9 @@ from patchc.language.patch import Edit, Patch
 from patchc.model.document import Document
 from patchc.model.graph import Graph, Layer, TensorSpec, walk
 from patchc.model.initializers import snake_case
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""What TensorFlow takes as the name of a scope, in which Keras calls a layer."""
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class Context:
         problems: errors that were noted and not raised yet.
         resized: dimensions that the edit has changed so far.
         copies: path of the layer that a new one is a copy of.
+        lossless: outputs that edits have made without a loss, and where.
     """
 
     document: Document
@@ -46,6 +51,7 @@ class Context:
     problems: list[Diagnostic] = field(default_factory=list)
     resized: set[tuple[Layer, str]] = field(default_factory=set)
     copies: dict[Layer, str] = field(default_factory=dict)
+    lossless: dict[str, Span] = field(default_factory=dict)
 
     @property
     def root(self) -> Layer:
@@ -122,7 +128,7 @@ class Context:
         Args:
             leaving: layers that give way, whose names become free.
         """
-        if not name or any(c in "/\\" or not c.isprintable() for c in name):
+        if not _NAME.fullmatch(name):
             self.refuse(
                 "PC304",
                 f"{name!r} cannot be the name of a layer",

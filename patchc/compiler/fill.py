@@ -206,7 +206,7 @@ def fill_zero_branch(context: Context, chain: Sequence[Layer]) -> None:
         if layer.weights and silent:
             _apply(context, layer, dict.fromkeys(silent, ZEROS))
             return
-        if layer.weights or not keeps_zero(rule, config):
+        if not hands_on_zero(layer):
             break
     last = chain[-1]
     context.refuse(
@@ -214,6 +214,14 @@ def fill_zero_branch(context: Context, chain: Sequence[Layer]) -> None:
         f"the branch that ends in `{last.path}` ({last.class_name}) cannot be made to add nothing",
         help="end it in a Dense or convolution without activation",
     )
+
+
+def hands_on_zero(layer: Layer) -> bool:
+    """Whether a layer has one input and no weights, and turns zeros into zeros."""
+    rule = rule_of(layer)
+    if rule is None or layer.weights or any(len(call.tensors()) != 1 for call in layer.calls):
+        return False
+    return keeps_zero(rule, complete(rule, layer.config))
 
 
 def _apply(context: Context, layer: Layer, found: Mapping[str, Strategy]) -> None:

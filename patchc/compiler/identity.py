@@ -4,46 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from patchc.compiler.build import Made
 from patchc.compiler.context import Context
-from patchc.compiler.fill import fill_identity, fill_zero_branch
-from patchc.language.patch import CopyOf, Element, LayerSpec
+from patchc.compiler.fill import fill_identity, fill_zero_branch, hands_on_zero
+from patchc.language.patch import LayerSpec, Residual
 from patchc.model.graph import Layer, Tensor
 
 
-def fill_inserted(context: Context, chain: Sequence[Element], made: Sequence[Layer]) -> None:
+def fill_inserted(context: Context, made: Sequence[Made]) -> None:
     """Fill inserted layers with `init: identity`.
 
     A layer becomes its own identity; a `residual` branch, or each branch of a
     copied block, adds nothing.
 
     Args:
-        made: the new layers in the order of the chain.
+        made: what the chain became.
 
     Raises:
         PatchError: PC305 where a layer or branch cannot be made an identity.
     """
-    remaining = list(made)
-    for element in chain:
-        if isinstance(element, LayerSpec):
-            fill_identity(context, [remaining.pop(0)])
-        elif isinstance(element, CopyOf):
-            silence_branches(context, remaining)
-            return
+    for one in made:
+        if isinstance(one.element, LayerSpec):
+            fill_identity(context, one.layers)
+        elif isinstance(one.element, Residual):
+            _silence(context, one.inside)
         else:
-            add = _next_add(remaining, element)
-            fill_zero_branch(context, remaining[: remaining.index(add)])
-            del remaining[: remaining.index(add) + 1]
+            silence_branches(context, one.layers)
 
 
-def _next_add(remaining: Sequence[Layer], element: Element) -> Layer:
-    depth = _length(element)
-    return remaining[depth - 1]
+def _silence(context: Context, chain: Sequence[Made]) -> None:
+    """Fill a chain so that nothing but zeros comes out of it.
 
+    A `residual` in it gives zeros where its branch and what it is added to do.
 
-def _length(element: Element) -> int:
-    """Number of layers that an element makes."""
-    inner = getattr(element, "chain", ())
-    return 1 + sum(_length(item) for item in inner) if inner else 1
+    Raises:
+        PatchError: PC305 where no layer of it can be made silent.
+    """
+    waiting: list[Layer] = []
+    for one in reversed(chain):
+        if isinstance(one.element, Residual):
+            _silence(context, one.inside)
+            continue
+        waiting = [*one.layers, *waiting]
+        if all(hands_on_zero(layer) for layer in one.layers):
+            continue
+        fill_zero_branch(context, waiting)
+        return
+    fill_zero_branch(context, waiting or chain[-1].layers)
 
 
 def silence_branches(context: Context, copied: Sequence[Layer]) -> None:

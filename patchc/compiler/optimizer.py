@@ -249,7 +249,7 @@ def _keyed(training: Training) -> Iterator[tuple[_Key, Variable]]:
     seen: Counter[tuple[str, str | None]] = Counter()
     for variable in layout(training.optimizer, training.trained) or []:
         number = variable.weight
-        owner = None if number is None else training.weights[number].value.base
+        owner = None if number is None else training.weights[number].origin
         key = (variable.name, owner)
         yield (*key, seen[key]), variable
         seen[key] += 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from patchc.compiler.plan import EditLabel, Outline, PatchLabel
 from patchc.compiler.select import named_ends
-from patchc.language.patch import Edit, Patch
+from patchc.language.patch import Patch
 from patchc.model.document import structure_hash
 from patchc.model.graph import Layer, walk
 
@@ -43,7 +44,11 @@ def patch_label(patch: Patch) -> PatchLabel:
     )
 
 
-def edit_label(patch: Patch, edit: Edit) -> EditLabel:
-    """Which edit an operation comes from."""
-    text = f"edits[{edit.index}] {edit.verb_name}"
-    return EditLabel(patch.id, text, patch.source.name, edit.span.line, edit.why)
+def labels_of(patch: Patch) -> Iterator[EditLabel]:
+    """Which edits of a patch operations come from; its `compile` counts as the last one."""
+    for edit in patch.edits:
+        text = f"edits[{edit.index}] {edit.verb_name}"
+        yield EditLabel(patch.id, text, patch.source.name, edit.span.line, edit.why)
+    if patch.compile is not None:
+        span = patch.spans["compile"]
+        yield EditLabel(patch.id, "compile", patch.source.name, span.line, None)

@@ -6,7 +6,7 @@ the name of the layer that makes it in a list model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from patchc.compiler.context import Context
@@ -29,6 +29,7 @@ def follow_outputs(context: Context) -> None:
     renamed = {old: new for old, new in zip(before, after, strict=False) if old != new}
     if len(before) == len(after) and renamed:
         rekey(context.root, renamed)
+        context.lossless = {renamed.get(name, name): s for name, s in context.lossless.items()}
 
 
 def rekey(root: Layer, names: Mapping[str, str]) -> None:
@@ -42,66 +43,81 @@ def rekey(root: Layer, names: Mapping[str, str]) -> None:
 
 
 def _rekeyed(value: Any, names: Mapping[str, str]) -> Any:
-    if not isinstance(value, Mapping) or "class_name" in value:
+    if not _is_keyed(value):
         return value
     return {names.get(key, key): item for key, item in value.items()}
 
 
-def add_to_training(context: Context, before: list[str]) -> None:
-    """Give a new output its place in the training configuration: no loss, no metrics.
+def _is_keyed(value: Any) -> bool:
+    return isinstance(value, Mapping) and "class_name" not in value
 
-    Keras needs the dict form for that: a missing key is an error, null is not.
+
+def carry_training(context: Context, before: Sequence[str], origins: Mapping[str, str]) -> None:
+    """Let losses, loss weights and metrics follow the outputs that stay; tell which are lost.
 
     Args:
-        before: names of the outputs without the new one.
+        before: names of the outputs before the edit.
+        origins: those that are still there: name now -> name before.
     """
-    config = context.root.extra.get("compile_config")
-    new = [name for name in output_names(context.root) if name not in before]
-    if not isinstance(config, Mapping) or config.get("loss") is None or not new:
-        return
-    changed = dict(config)
-    for key in _KEYED:
-        keyed = _by_output(config.get(key), before)
-        if isinstance(keyed, dict) and key == "loss":
-            keyed |= dict.fromkeys(new)
-        changed[key] = keyed
-    context.root.extra["compile_config"] = changed
-    context.warn(
-        "PC906",
-        f"the new output `{new[0]}` has no loss: training will not reach it",
-        help=f"compile the result with loss={{..., {new[0]!r}: ...}}",
-    )
-
-
-def _by_output(value: Any, names: list[str]) -> Any:
-    """A part of the training configuration as a dict by output."""
-    if value is None or (isinstance(value, Mapping) and "class_name" not in value):
-        return dict(value) if value is not None else None
-    if len(names) == 1:
-        return {names[0]: value}
-    if isinstance(value, list) and len(value) == len(names):
-        return dict(zip(names, value, strict=True))
-    return value
-
-
-def replace_in_training(context: Context, before: list[str]) -> None:
-    """After other outputs took over: keep what still fits one output, drop the rest loudly."""
-    config = context.root.extra.get("compile_config")
-    after = output_names(context.root)
+    config, after = context.root.extra.get("compile_config"), output_names(context.root)
     if not isinstance(config, Mapping) or config.get("loss") is None:
         return
-    if len(before) == len(after):
-        rekey(context.root, dict(zip(before, after, strict=True)))
-        return
     context.root.extra["compile_config"] = {
-        **config,
-        "loss": None,
-        "loss_weights": None,
-        "metrics": None,
-        "weighted_metrics": None,
+        key: _carried(key, by_output(value, before), origins, after) if key in _KEYED else value
+        for key, value in config.items()
     }
-    context.warn(
-        "PC906",
-        "the stored losses and metrics belong to outputs that are gone, and are dropped",
-        help="compile the result before training on",
-    )
+    if not origins:
+        context.warn(
+            "PC906",
+            "the stored losses and metrics belong to outputs that are gone, and are dropped",
+            help="say under `compile` what the new outputs are trained with",
+        )
+        return
+    span = context.edit.verb_span
+    context.lossless |= {name: span for name in after if name not in origins}
+
+
+def _carried(key: str, value: Any, origins: Mapping[str, str], after: Sequence[str]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    found = {name: value[old] for name, old in origins.items() if old in value}
+    if len(after) == 1:
+        return found.get(after[0])
+    return completed(key, found, after) if origins else None
+
+
+def by_output(value: Any, names: Sequence[str]) -> Any:
+    """A part of the training configuration as a dict by output; None stays None."""
+    if value is None:
+        return None
+    if _is_keyed(value):
+        return dict(value)
+    if len(names) == 1:
+        return {names[0]: value}
+    if isinstance(value, list):
+        return dict(zip(names, value, strict=True)) if len(value) == len(names) else value
+    return dict.fromkeys(names, value)
+
+
+def completed(key: str, value: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A part by output, in their order, with what Keras needs to find for each of them.
+
+    An output that has no loss needs the loss null, and a weight all the same.
+    """
+    missing = {"loss": None, "loss_weights": 1.0}
+    full = {**dict.fromkeys(names, missing[key]), **value} if key in missing else value
+    return {name: full[name] for name in names if name in full}
+
+
+def warn_of_lossless(context: Context) -> None:
+    """Warn of outputs that edits have made and that have no loss in the end."""
+    config = context.root.extra.get("compile_config")
+    losses = config.get("loss") if isinstance(config, Mapping) else None
+    for name, span in context.lossless.items():
+        if isinstance(losses, Mapping) and _is_keyed(losses) and losses.get(name, "") is None:
+            context.warn(
+                "PC906",
+                f"the new output `{name}` has no loss: training will not reach it",
+                span=span,
+                help=f"add `compile: {{loss: {{{name}: ...}}}}` to the patch",
+            )

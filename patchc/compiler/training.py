@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from patchc.compiler.context import Context
-from patchc.compiler.outputs import output_names
+from patchc.compiler.outputs import by_output, completed, output_names
 from patchc.layers.base import RuleError
 from patchc.layers.training import LOSSES, METRICS, learning_rate, loss, metric, optimizer
 from patchc.model.initializers import snake_case
@@ -43,22 +43,36 @@ def change_training(context: Context) -> None:
             help="give `optimizer` and `loss`",
         )
     after = {**_FRESH, **before}
-    for key, value in wanted.items():
+    for key in sorted(wanted, key=_ORDER.index):
         try:
-            _set(context, after, key, value)
+            _set(context, after, key, wanted[key])
         except RuleError as error:
             context.problem("PC303", f"`{key}` {error}", _span(context, key), "see keras.io/api")
     context.raise_problems()
-    touched = {"optimizer" if key == "learning_rate" else key for key in wanted}
-    for key in sorted(touched):
-        if after[key] != before.get(key):
-            context.log("set", f"compile/{key}", before.get(key), after[key])
+    old, new = _told(before), _told(after)
+    changed = {key: value for key, value in new.items() if value != old.get(key)}
+    if changed:
+        context.log("set", "", {key: old.get(key) for key in changed}, changed)
     root.extra["compile_config"] = after
+
+
+def _told(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What people know of a training configuration: the optimizer's class and its arguments."""
+    told = {key: config.get(key) for key in ("loss", "loss_weights", "metrics")}
+    optimizer_config = config.get("optimizer")
+    if not isinstance(optimizer_config, Mapping):
+        return {"optimizer": optimizer_config, **told}
+    arguments = dict(optimizer_config.get("config") or {})
+    return {"optimizer": optimizer_config.get("class_name"), **arguments, **told}
 
 
 def _span(context: Context, key: str) -> Any:
     spans = context.patch.spans
     return spans.get(f"compile.{key}") or spans["compile"]
+
+
+_ORDER = ("optimizer", "learning_rate", "loss", "loss_weights", "metrics")
+"""A learning rate is that of the new optimizer, wherever the patch says it."""
 
 
 def _set(context: Context, config: dict[str, Any], key: str, value: Any) -> None:
@@ -68,11 +82,11 @@ def _set(context: Context, config: dict[str, Any], key: str, value: Any) -> None
         case "optimizer":
             config["optimizer"] = optimizer(value, config["optimizer"])
         case "loss":
-            config["loss"] = _by_output(context, value, loss, LOSSES)
+            config[key] = _by_output(context, config, key, value, loss, LOSSES)
         case "metrics":
-            config["metrics"] = _by_output(context, value, _metrics, METRICS)
+            config[key] = _by_output(context, config, key, value, _metrics, METRICS)
         case _:
-            config[key] = _by_output(context, value, lambda item: item, {})
+            config[key] = _by_output(context, config, key, value, lambda item: item, {})
 
 
 def _with_rate(config: Mapping[str, Any], rate: Any) -> dict[str, Any]:
@@ -92,9 +106,17 @@ def _metrics(value: Any) -> Any:
 
 
 def _by_output(
-    context: Context, value: Any, convert: Callable[[Any], Any], classes: Mapping[str, str]
+    context: Context,
+    config: Mapping[str, Any],
+    part: str,
+    value: Any,
+    convert: Callable[[Any], Any],
+    classes: Mapping[str, str],
 ) -> Any:
-    """Convert a value, or one for each output: by name, or as a list."""
+    """Convert a value, or one for each output: by name, or as a list.
+
+    Outputs that a mapping by name does not mention keep what they have.
+    """
     names = output_names(context.root)
     if isinstance(value, list) and convert is not _metrics:
         if len(value) != len(names):
@@ -107,4 +129,6 @@ def _by_output(
     if strange:
         listed = ", ".join(f"`{name}`" for name in names)
         raise RuleError(f"names an output `{strange[0]}` that is not there; there are {listed}")
-    return {key: convert(item) for key, item in value.items()}
+    before = by_output(config.get(part), names)
+    kept = before if isinstance(before, dict) else {}
+    return completed(part, {**kept, **{key: convert(item) for key, item in value.items()}}, names)

@@ -294,12 +294,14 @@ TRUNCATE = [
         "- {select: hidden, truncate: true}",
         fates={"kept": 2, "dropped": 4},
         shapes=[(None, 16)],
+        warns=("PC906",),
         also=(_is_tensor_of("hidden"), named_layers("hidden")),
     ),
     Case(
         "of a Sequential",
         "mlp",
         "- {select: dense, truncate: true}",
+        warns=("PC906",),
         also=(is_sequential, named_layers("dense")),
     ),
     Case(
@@ -307,7 +309,7 @@ TRUNCATE = [
         "nested",
         "- {select: backbone/relu_1, truncate: true}",
         shapes=[(None, 12, 12, 5)],
-        warns=(),
+        warns=("PC906",),
         also=(_is_tensor_of("backbone/relu_1"),),
     ),
     Case(
@@ -355,6 +357,7 @@ TRUNCATE = [
         "convnet",
         "- {select: gap, truncate: true}",
         shapes=[(None, 6)],
+        warns=("PC906",),
         also=(_slots,),
     ),
 ]

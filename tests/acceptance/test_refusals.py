@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,19 @@ def test_an_edit_that_fails_takes_the_others_with_it(zoo: Zoo, tmp_path: Path) -
     with pytest.raises(patchc.PatchError):
         patchc.apply(zoo("tower"), patch_of(edits), tmp_path / "out.keras")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["f c", "a/b", "ünï", ""])
+def test_names_that_keras_cannot_call_a_layer(name: str, zoo: Zoo) -> None:
+    edits = f"- {{select: hidden, insert_after: {{Dense: {{units: 4, name: {json.dumps(name)}}}}}}}"
+    with pytest.raises(patchc.PatchError) as caught:
+        patchc.plan(zoo("tower"), patch_of(edits))
+    assert [found.code for found in caught.value.diagnostics] == ["PC304"]
+
+
+def test_a_policy_that_would_store_weights_anew(zoo: Zoo) -> None:
+    with pytest.raises(patchc.PatchError) as caught:
+        patchc.plan(zoo("tower"), patch_of("- {select: hidden, set: {dtype: float16}}"))
+    (found,) = caught.value.diagnostics
+    assert found.code == "PC303"
+    assert found.help == "write `mixed_float16` to compute in float16 with the same weights"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from patchc.compiler.build import append_chain
+from patchc.compiler.build import append_chain, layers_of
 from patchc.compiler.context import Context
 from patchc.compiler.expose import exposed, selected_tensor
 from patchc.compiler.fill import fill_new
-from patchc.compiler.outputs import add_to_training, output_names
+from patchc.compiler.outputs import carry_training, output_names
 from patchc.compiler.select import Match
 from patchc.compiler.settle import settle
 from patchc.language.patch import AddOutput
@@ -21,12 +21,13 @@ def add_output(context: Context, verb: AddOutput, match: Match) -> None:
 
     Raises:
         PatchError: PC301 for a layer called several times without `call`,
-            PC309 where the tensor is an output already.
+            PC309 where the tensor is an output already, PC304 where its key is taken.
     """
     graph = context.root.graph
     assert graph is not None
     tensor = exposed(context, selected_tensor(context, match, verb.call))
-    made_tensors, made = append_chain(context, graph, verb.chain, [tensor])
+    made_tensors, chain = append_chain(context, graph, verb.chain, [tensor])
+    made = layers_of(chain)
     output = made_tensors[0]
     if output in flatten(graph.outputs):
         context.refuse(
@@ -35,13 +36,19 @@ def add_output(context: Context, verb: AddOutput, match: Match) -> None:
             help="give `add_output` a layer, or select another tensor",
         )
     before = output_names(context.root)
+    if isinstance(graph.outputs, dict) and output.layer.name in graph.outputs:
+        context.refuse(
+            "PC304",
+            f"the model has an output `{output.layer.name}` already",
+            help="give the last new layer another `name`",
+        )
     _append(graph, output)
-    context.output_names = output_names(context.root)
+    context.output_names = after = output_names(context.root)
     settle(context)
     fill_new(context, context.edit.init, made)
     context.log_added(made)
     context.log("output", output.layer.path, None, "output", "appended to the outputs")
-    add_to_training(context, before)
+    carry_training(context, before, dict(zip(after, before, strict=False)))
 
 
 def _append(graph: Graph, output: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from patchc.compiler.build import append_chain, redirect
+from patchc.compiler.build import append_chain, layers_of, redirect
 from patchc.compiler.context import Context
 from patchc.compiler.fill import fill_new
 from patchc.compiler.identity import fill_inserted
@@ -30,7 +30,8 @@ def insert(context: Context, verb: Insert, match: Match) -> None:
     graph = layer.home
     assert graph is not None
     tensors = _outputs(context, graph, layer) if verb.after else _inputs(context, match, layer)
-    made_tensors, made = append_chain(context, graph, verb.chain, tensors)
+    made_tensors, chain = append_chain(context, graph, verb.chain, tensors)
+    made = layers_of(chain)
     change = dict(zip(tensors, made_tensors, strict=True))
     if verb.after:
         redirect(graph, change, leave=[call for new in made for call in new.calls])
@@ -40,7 +41,7 @@ def insert(context: Context, verb: Insert, match: Match) -> None:
     settle(context)
     init = context.edit.init
     if init is not None and init.bare == Strategy("identity"):
-        fill_inserted(context, verb.chain, made)
+        fill_inserted(context, chain)
     else:
         fill_new(context, init, made)
     context.log_added(made)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from patchc.compiler.build import append_chain, redirect
+from patchc.compiler.build import append_chain, layers_of, redirect
 from patchc.compiler.context import Context
 from patchc.compiler.fill import fill_new
 from patchc.compiler.region import Block
@@ -32,7 +32,8 @@ def replace(context: Context, verb: Replace, match: Match) -> None:
     element = verb.chain[-1]
     keeps_name = not (isinstance(element, LayerSpec) and "name" in element.config)
     context.promised = last.name if keeps_name else None
-    made_tensors, made = append_chain(context, graph, verb.chain, sources)
+    made_tensors, chain = append_chain(context, graph, verb.chain, sources)
+    made = layers_of(chain)
     context.promised = None
     if not isinstance(match, Block):
         _take_arguments(context, match, verb.chain[0], made[0])

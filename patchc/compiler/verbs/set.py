@@ -12,7 +12,7 @@ from patchc.compiler.select import Match
 from patchc.compiler.settle import settle
 from patchc.language.patch import SetConfig
 from patchc.layers.arguments import accepted, check_config
-from patchc.layers.base import INSIDE, RuleError, WeightSpec, complete
+from patchc.layers.base import INSIDE, RuleError, WeightSpec, complete, policy_of
 from patchc.layers.infer import InferenceError, call_spec, rule_of
 from patchc.layers.matching import same_value
 from patchc.model.graph import Layer
@@ -80,8 +80,28 @@ def _checked(context: Context, verb: SetConfig, layer: Layer) -> Mapping[str, An
             problem.help or "write what the Keras constructor takes",
         )
     _check_inside(context, verb, layer, checked.config)
+    _check_storage(context, verb, layer, checked.config)
     context.raise_problems()
     return checked.config
+
+
+def _check_storage(
+    context: Context, verb: SetConfig, layer: Layer, values: Mapping[str, Any]
+) -> None:
+    """Refuse a dtype policy that would have Keras store the weights in another dtype."""
+    if not layer.weights or "dtype" not in values:
+        return
+    before, after = policy_of(layer.config)[1], policy_of(values)[1]
+    if before != after:
+        context.problem(
+            "PC303",
+            f"this would change the dtype in which the weights of `{layer.path}` are kept,"
+            f" {before}, to {after}",
+            verb.spans["dtype"],
+            f"write `mixed_{after}` to compute in {after} with the same weights"
+            if after in {"float16", "bfloat16"} and before == "float32"
+            else f"use a policy whose variables are {before}",
+        )
 
 
 def _check_inside(

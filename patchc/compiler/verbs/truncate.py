@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from patchc.compiler.context import Context
 from patchc.compiler.expose import exposed, selected_tensor
-from patchc.compiler.outputs import output_names, replace_in_training
+from patchc.compiler.outputs import carry_training, output_names
 from patchc.compiler.select import Match
 from patchc.compiler.settle import settle
 from patchc.language.patch import Truncate
@@ -25,9 +25,11 @@ def truncate(context: Context, verb: Truncate, matches: Sequence[Match]) -> None
     if tensors == flatten(graph.outputs):
         return
     before = output_names(context.root)
+    old = dict(zip(flatten(graph.outputs), before, strict=True))
     graph.outputs = tensors[0] if len(tensors) == 1 else tensors
-    context.output_names = output_names(context.root)
+    context.output_names = after = output_names(context.root)
+    origins = {name: old[t] for name, t in zip(after, tensors, strict=True) if t in old}
     for tensor in tensors:
         context.log("output", tensor.layer.path, None, "output", "becomes the output")
     settle(context)
-    replace_in_training(context, before)
+    carry_training(context, before, origins)
