@@ -46,20 +46,28 @@ def freezable(layer: Layer) -> bool:
     return not any(found is not None and not found.freezable for found in (rule, *inside))
 
 
-def with_flag(config: Mapping[str, Any], *, trainable: bool) -> dict[str, Any]:
-    """A layer's configuration with the flag set on it and on all layers inside it."""
+def with_flag(class_name: str, config: Mapping[str, Any], *, trainable: bool) -> dict[str, Any]:
+    """A layer's configuration with the flag set on it and on all layers inside it.
+
+    A class whose constructor takes no flag is left without: Keras would not
+    load it (the SpatialDropout layers, which have no weights).
+    """
     inner = {
         key: value if key in _ACTIVATIONS else _set_inside(value, trainable=trainable)
         for key, value in config.items()
     }
-    return inner | {"trainable": trainable}
+    rule = rule_by_name(class_name)
+    takes = rule is None or "trainable" in rule.common
+    return inner | {"trainable": trainable} if takes else inner
 
 
 def _set_inside(value: Any, *, trainable: bool) -> Any:
     if isinstance(value, Mapping):
         changed = {key: _set_inside(item, trainable=trainable) for key, item in value.items()}
         if _is_layer(value):
-            changed["config"] = with_flag(value["config"], trainable=trainable)
+            changed["config"] = with_flag(
+                str(value["class_name"]), value["config"], trainable=trainable
+            )
         return changed
     if isinstance(value, list):
         return [_set_inside(item, trainable=trainable) for item in value]

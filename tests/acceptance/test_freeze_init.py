@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from tests.acceptance.cases import Case, Check, run, table, trains, trains_on
-from tests.acceptance.judge import Judged
+from tests.acceptance.judge import Judged, judge, patch_of
 from tests.conftest import Zoo
 
 ALL_BUT_NORM = ("backbone/conv_1", "backbone/conv_2", "head")
@@ -250,3 +251,19 @@ def test_freeze(case: Case, zoo: Zoo, tmp_path: Path) -> None:
 @table(INIT)
 def test_init(case: Case, zoo: Zoo, tmp_path: Path) -> None:
     run(case, zoo, tmp_path)
+
+
+def test_layers_that_take_no_flag_get_none(tmp_path: Path) -> None:
+    """The constructors of SpatialDropout know no `trainable`: Keras would not load it."""
+    model = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            keras.layers.Conv2D(3, 2, name="conv"),
+            keras.layers.SpatialDropout2D(0.5, name="drop"),
+            keras.layers.TimeDistributed(keras.layers.SpatialDropout1D(0.5), name="each"),
+        ]
+    )
+    model.save(tmp_path / "m.keras")
+    judged = judge(tmp_path / "m.keras", patch_of("- {select: '*', freeze: true}"), tmp_path)
+    assert not judged.result.trainable_weights
+    assert [layer.name for layer in judged.result.layers] == ["conv", "drop", "each"]

@@ -57,8 +57,8 @@ def _open_root(context: Context, leaves: Sequence[Layer]) -> None:
 def _write_flag(context: Context, layer: Layer, *, trainable: bool, reason: str = "") -> None:
     if layer.is_input:
         return
-    config = with_flag(layer.config, trainable=trainable)
-    if {"trainable": True, **layer.config} == config:
+    config = with_flag(layer.class_name, layer.config, trainable=trainable)
+    if {"trainable": True, **layer.config} == {"trainable": True, **config}:
         return
     before = trains(layer, context.root)
     layer.config = config
