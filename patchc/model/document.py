@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +65,8 @@ def structure_hash(root: Layer) -> str:
     """SHA-256 of what a model is built of: `expect: {structure: ...}`.
 
     Layers, connections, classes, and the names, shapes and dtypes of weights.
-    No values, no flags, no compile state.
+    No values, no flags, no compile state.  Of the arguments of a call only the
+    tensors count: Keras adds `training` to some when it loads and saves a model.
     """
     facts = [_facts(layer) for layer in [root, *walk(root)]]
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"))
@@ -77,10 +78,25 @@ def _facts(layer: Layer) -> list[Any]:
         return [tensor.layer.path, tensor.layer.calls.index(tensor.call), tensor.index]
 
     calls = [
-        [map_tensors(place, call.args), map_tensors(place, call.kwargs)] for call in layer.calls
+        [*_placed(place, call.args, "args"), *_placed(place, call.kwargs, "kwargs")]
+        for call in layer.calls
     ]
     graph = layer.graph
     ends = [map_tensors(place, graph.inputs), map_tensors(place, graph.outputs)] if graph else []
     weights = [[weight.name, weight.shape, weight.dtype] for weight in layer.weights]
     path = layer.path if layer.home is not None else ""
     return [path, layer.class_name, calls, ends, weights]
+
+
+def _placed(
+    place: Callable[[Tensor], list[Any]], structure: Any, *path: str | int
+) -> Iterator[list[Any]]:
+    """Each tensor of a structure: where it stands in it, and where it comes from."""
+    if isinstance(structure, Tensor):
+        yield [list(path), place(structure)]
+    elif isinstance(structure, Mapping):
+        for key, value in structure.items():
+            yield from _placed(place, value, *path, str(key))
+    elif isinstance(structure, (list, tuple)):
+        for index, value in enumerate(structure):
+            yield from _placed(place, value, *path, index)

@@ -79,6 +79,22 @@ def test_a_model_that_keras_only_saved_again_comes_back_too(kept: Path, name: st
     assert (kept / "back.keras").read_bytes() == (kept / "small.keras").read_bytes()
 
 
+def test_a_layer_that_keras_tells_whether_it_trains_is_the_same_layer(kept: Path) -> None:
+    """Inside a nested model Keras saves `training: false` with the call of a new Dropout."""
+    inner_input = keras.Input((4,), name="inner_input")
+    inner = keras.Model(inner_input, keras.layers.Dense(4, name="d")(inner_input), name="inner")
+    outer_input = keras.Input((4,), name="outer_input")
+    keras.Model(outer_input, inner(outer_input)).save("nest.keras")
+    patch = patchc.loads(
+        "patchc: 1\nid: drop\nedits:\n  - select: inner/d\n    insert_after: {Dropout: {rate: 0.5}}"
+    )
+    patchc.apply("nest.keras", patch, "dropping.keras", undo_file="nest.undo")
+    keras.models.load_model("dropping.keras").save("saved.keras")
+    patchc.adopt("dropping.keras", "saved.keras", "adopted.keras")
+    assert patchc.revert("saved.keras", "nest.undo", "back.keras").facts["exact"]
+    assert (kept / "back.keras").read_bytes() == (kept / "nest.keras").read_bytes()
+
+
 def test_patches_are_taken_back_in_the_opposite_order(kept: Path) -> None:
     more = patchc.loads(
         "patchc: 1\nid: more\nedits:\n  - select: predictions\n    expand: {by: 1}\n"

@@ -61,7 +61,11 @@ def _revalue(root: Layer) -> None:
     find(root, "a").weights[0].value = Value(base="elsewhere")
 
 
-@pytest.mark.parametrize("change", [_freeze, _compile, _revalue])
+def _say(root: Layer) -> None:
+    find(root, "b").calls[0].kwargs = {"training": False, "mask": None}
+
+
+@pytest.mark.parametrize("change", [_freeze, _compile, _revalue, _say])
 def test_flags_values_and_training_do_not(change: Callable[[Layer], None]) -> None:
     root = small()
     change(root)
