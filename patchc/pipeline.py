@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -50,7 +51,9 @@ def plan_file(model: Path, patches: Sequence[Patch], *, again: bool = False) -> 
         PatchError: the file is not understood, or a patch does not fit it.
     """
     with open_model(model) as source, _expected_digest(source, patches) as digest:
-        return compile_stack(lambda: source.document(digest.hex()), patches, again=again)
+        check_verbs(source, patches)
+        plan = compile_stack(lambda: source.document(digest.hex()), patches, again=again)
+        return _completed(source, plan)
 
 
 def save_plan(
@@ -87,8 +90,29 @@ def _compile(source: KerasFile, patches: Sequence[Patch], *, again: bool) -> Pla
     check_verbs(source, patches)
     with _expected_digest(source, patches) as digest:
         plan = compile_patches(source.document(digest.hex()), patches, again=again)
+    return _completed(source, plan)
+
+
+def _completed(source: KerasFile, plan: Plan) -> Plan:
+    """A plan with what only the file tells.
+
+    Raises:
+        PatchError: PC411, where weights alone do not tell what would have to follow.
+    """
     check_readers(source, plan)
-    return plan
+    lost = _lost_state(source)
+    return replace(plan, warnings=(*plan.warnings, *lost)) if lost else plan
+
+
+def _lost_state(source: KerasFile) -> tuple[Diagnostic, ...]:
+    """A warning where an older file's optimizer cannot be told apart."""
+    reason = source.older.lost_state if source.older is not None else ""
+    if not reason:
+        return ()
+    message = f"the optimizer's state is left out where it would have to change: {reason}"
+    help_ = "training goes on with a fresh optimizer state"
+    path = source.file.path
+    return (Diagnostic("PC905", message, file=path, help=help_, severity="warning"),)
 
 
 def _planned(

@@ -63,8 +63,14 @@ class Report:
             "inputs": [dict(end) for end in plan.inputs],
             "outputs": [dict(end) for end in plan.outputs],
             "checks": [check.to_dict() for check in self.checks],
+            **(plan.repairs() if self.repaired else {}),
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
         }
+
+    @property
+    def repaired(self) -> bool:
+        """Whether the output has an older base's repairs: a file of the base's kind has none."""
+        return bool(self.plan.base.repairs) and str(self.output["path"]).endswith(".keras")
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,8 +288,13 @@ class Plan:
             "outputs": [dict(end) for end in self.outputs],
             "structure": self.structure,
             "independent": [list(pair) for pair in self.independent],
+            **self.repairs(),
             "diagnostics": [warning.to_dict() for warning in self.warnings],
         }
+
+    def repairs(self) -> dict[str, Any]:
+        """Repairs of an older base as JSON, `{"repairs": [...]}`; empty where there are none."""
+        return {"repairs": [dict(r) for r in self.base.repairs]} if self.base.repairs else {}
 
     def _base_facts(self) -> dict[str, Any]:
         return {

@@ -84,6 +84,12 @@ GONE = (
         (None,),
         "it follows from the class",
     ),
+    Gone(
+        "softmax_robust_masking",
+        frozenset({"MultiHeadAttention"}),
+        (False,),
+        "Keras 3 masks in one way; false is what it does",
+    ),
     Gone("query_shape", frozenset({"MultiHeadAttention"}), (_ANY,), _INPUT),
     Gone("key_shape", frozenset({"MultiHeadAttention"}), (_ANY,), _INPUT),
     Gone("value_shape", frozenset({"MultiHeadAttention"}), (_ANY,), _INPUT),

@@ -70,7 +70,8 @@ class Restorer:
             return self._sequential(raw, seen, new, entries)
         shifts = self._shifts(raw, new)
         for entry, wanted in zip(entries, new["config"]["layers"], strict=True):
-            entry |= {"name": name_of(wanted), "inbound_nodes": self._nodes(wanted, shifts)}
+            nodes = self._nodes(entry, known.get(name_of(wanted)), wanted, shifts)
+            entry |= {"name": name_of(wanted), "inbound_nodes": nodes}
         return self._functional(raw, seen, new, entries, shifts)
 
     def _functional(
@@ -164,6 +165,11 @@ class Restorer:
         return key
 
     def _value(self, raw: Any, seen: Any, new: Any) -> Any:
+        lists = all(isinstance(side, list) for side in (raw, seen, new))
+        if lists and len(raw) == len(seen) == len(new):
+            return [self._value(*sides) for sides in zip(raw, seen, new, strict=True)]
+        if seen == new:
+            return raw
         objects = _is_object(raw) and _is_object(seen) and _is_object(new)
         if objects and seen["class_name"] == new["class_name"]:
             return {**raw, "config": self.values(raw["config"], seen["config"], new["config"])}
@@ -193,11 +199,18 @@ class Restorer:
         from_zero = {name for name, number in read if number == 0}
         return {name: int(name not in from_zero) for name in models}
 
-    def _nodes(self, entry: Entry, shifts: Mapping[str, int]) -> list[Any]:
-        nodes = entry["inbound_nodes"]
+    def _nodes(
+        self, raw: Entry, seen: Entry | None, new: Entry, shifts: Mapping[str, int]
+    ) -> list[Any]:
+        """A layer's calls: as the file has them, with other tensors where those have changed."""
+        nodes = new["inbound_nodes"]
         if self.era >= _KERAS_3:
             return list(nodes)
-        return [self._node(name_of(entry), node, shifts) for node in nodes]
+        if seen is not None and name_of(raw) == name_of(new) and "inbound_nodes" in raw:
+            moved = _moved(seen["inbound_nodes"], nodes, shifts)
+            if moved is not None:
+                return [_rewired(node, moved) for node in raw["inbound_nodes"]]
+        return [self._node(name_of(new), node, shifts) for node in nodes]
 
     def _node(self, name: str, node: Any, shifts: Mapping[str, int]) -> list[Any]:
         if isinstance(node, list):
@@ -231,6 +244,44 @@ class Restorer:
 def _is_same(one: Any, two: Any) -> bool:
     """Equal, and not as `True` equals 1."""
     return type(one) is type(two) and bool(one == two)
+
+
+_Place = tuple[str, int, int]
+
+
+def _moved(
+    seen: Any, new: Any, shifts: Mapping[str, int], found: dict[_Place, _Place] | None = None
+) -> dict[_Place, _Place] | None:
+    """Which tensor stands for which in calls that are the same otherwise; None where not so."""
+    moved = {} if found is None else found
+    if _is_tensor(seen) and _is_tensor(new):
+        old, now = (tuple(_history(side, shifts)) for side in (seen, new))
+        return moved if moved.setdefault(old, now) == now else None
+    if isinstance(seen, Mapping) and isinstance(new, Mapping) and seen.keys() == new.keys():
+        pairs = [(seen[key], new[key]) for key in seen]
+    elif isinstance(seen, list) and isinstance(new, list) and len(seen) == len(new):
+        pairs = list(zip(seen, new, strict=True))
+    else:
+        return moved if seen == new else None
+    whole = all(_moved(one, two, shifts, moved) is not None for one, two in pairs)
+    return moved if whole else None
+
+
+def _rewired(node: Any, moved: Mapping[_Place, _Place]) -> Any:
+    """Connections of the older form with other tensors."""
+    if isinstance(node, Mapping):
+        return {key: _rewired(item, moved) for key, item in node.items()}
+    if not isinstance(node, list):
+        return node
+    if len(node) in {3, 4} and isinstance(node[0], str):
+        place = moved.get((node[0], node[1], node[2])) if _is_place(node) else None
+        head = list(place) if place is not None else node[:3]
+        return [*head, *(_rewired(item, moved) for item in node[3:])]
+    return [_rewired(item, moved) for item in node]
+
+
+def _is_place(node: Sequence[Any]) -> bool:
+    return isinstance(node[1], int) and isinstance(node[2], int)
 
 
 def _layers(entry: Entry) -> list[Entry]:

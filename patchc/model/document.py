@@ -46,6 +46,8 @@ class Document:
         assets: names of the archive's members that belong to layers.
         fingerprint: size and CRC-32 of the stored weights.
         digest: SHA-256 of the whole file, where it was asked for.
+        repairs: what was changed in an older file's configuration, each as
+            `layer`, `what` and `reason`; it takes effect in a `.keras` output.
         history: the patches that made the model, oldest first.
         keras_version: of the Keras that wrote it, "" where that is not known.
     """
@@ -59,6 +61,7 @@ class Document:
     digest: str | None = None
     history: tuple[Applied, ...] = ()
     keras_version: str = ""
+    repairs: tuple[Mapping[str, str], ...] = ()
 
 
 def structure_hash(root: Layer) -> str:

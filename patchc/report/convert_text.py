@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from patchc.report.paint import PLAIN, Paint
 from patchc.report.plan_text import totals, warning_lines
+from patchc.report.repair_text import repairs_text
 from patchc.report.result_text import check_lines, file_lines, summary
 from patchc.report.safe import safe
-from patchc.report.words import counted
 
 if TYPE_CHECKING:
     from patchc.conversion import Conversion
     from patchc.legacy.notes import Repair
-
-_SHOWN = 4
 
 
 def conversion_text(found: Conversion, paint: Paint = PLAIN) -> str:
@@ -34,21 +32,7 @@ def _repairs(repairs: Sequence[Repair], paint: Paint) -> Iterator[str]:
     if not repairs:
         yield "Nothing to repair: Keras 3 opens the file as it is."
         return
-    together: dict[tuple[str, str], list[str]] = {}
-    for repair in repairs:
-        together.setdefault((repair.what, repair.reason), []).append(repair.layer)
-    yield paint.bold(f"Repairs ({len(repairs)})")
-    for (what, reason), layers in together.items():
-        yield f"  {safe(what)}: {safe(reason)}"
-        yield f"      {_listed(layers)}"
-
-
-def _listed(layers: Sequence[str]) -> str:
-    names = [safe(name) if name else "the model" for name in layers]
-    if len(names) <= _SHOWN:
-        return ", ".join(names)
-    shown = ", ".join(names[: _SHOWN - 1])
-    return f"{counted(len(names), 'layer')}: {shown}, ..."
+    yield from repairs_text([repair.to_dict() for repair in repairs], "Repairs", paint)
 
 
 def repair_lines(repairs: Sequence[Repair]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from patchc.report.paint import PLAIN, Paint
 from patchc.report.plan_items import Item, Items
+from patchc.report.repair_text import repairs_text
 from patchc.report.safe import padded, safe, width
 from patchc.report.source import place
 from patchc.report.words import (
@@ -49,6 +50,8 @@ def plan_text(plan: Plan, paint: Paint = PLAIN) -> str:
         for label, items in edits_of(plan):
             lines += [*_edit(label, items, paint), ""]
         lines += [*totals(plan, paint), ""]
+    if plan.base.repairs:
+        lines += [*repairs_text(plan.base.repairs, "Repairs in a .keras output", paint), ""]
     if plan.warnings:
         lines += [*warning_lines(plan.warnings, paint), ""]
     lines.append(paint.bold(tally(plan)))

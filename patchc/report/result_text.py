@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from patchc.report.paint import PLAIN, Paint
 from patchc.report.plan_text import NOTHING_TO_DO, totals, warning_lines
+from patchc.report.repair_text import repairs_text
 from patchc.report.safe import padded, safe
 from patchc.report.words import counted, table
 
@@ -21,6 +22,8 @@ def report_text(report: Report, paint: Paint = PLAIN) -> str:
     if report.plan.is_empty:
         lines += [NOTHING_TO_DO, ""]
     lines += [*totals(report.plan, paint), ""]
+    if report.repaired:
+        lines += [*repairs_text(report.plan.base.repairs, "Repairs", paint), ""]
     if report.plan.warnings:
         lines += [*warning_lines(report.plan.warnings, paint), ""]
     lines += [*check_lines(report.checks, paint), "", paint.bold(summary(report))]

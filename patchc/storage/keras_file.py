@@ -109,7 +109,13 @@ class KerasFile:
             digest=digest,
             history=self.history,
             keras_version=self.keras_version,
+            repairs=self._repairs(),
         )
+
+    def _repairs(self) -> tuple[Mapping[str, str], ...]:
+        if self.older is None:
+            return ()
+        return tuple(repair.to_dict() for repair in self.older.repaired.repairs)
 
 
 @contextmanager

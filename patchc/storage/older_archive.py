@@ -20,7 +20,7 @@ from patchc.layers.optimizers import Variable, layout, slot_shape
 from patchc.legacy.repair import era_of
 from patchc.model.addresses import addresses
 from patchc.model.config import write_config
-from patchc.model.graph import Graph, Layer
+from patchc.model.graph import Graph, Layer, walk
 from patchc.model.initializers import snake_case
 from patchc.storage.attach import OPTIMIZER, attach_weights, datasets, find
 from patchc.storage.hdf5 import Dataset, Group
@@ -59,6 +59,9 @@ def see_archive(
     repaired = repaired_config(config, None, keras_version, path)
     root = root_of(repaired.config, path)
     old = {layer.path: node for layer, node in _old_addresses(root, split_names(tree))}
+    for layer in walk(root):
+        if layer.is_operation:  # Keras 2 had a layer there, which is built
+            layer.extra.pop("build_config", None)
     in_listed_order = [leaf.path for leaf in trainable_order(root)]
     in_keras_order(root)
     settle_shapes(root, path)
