@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import patchc
 from tests.project.readme import DOCS, README, ROOT, blocks, prepare, refreshed
 
 _VARIES = re.compile(
@@ -39,6 +40,13 @@ def test_commands_print_what_is_shown_and_python_runs(
     assert _VARIES.sub("...", text) == _VARIES.sub("...", now)
     for code in blocks(text, "python"):
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("page", [README, *DOCS], ids=lambda page: page.name)
+def test_patches_are_valid(page: Path) -> None:
+    patches = [block for block in blocks(page.read_text(), "yaml") if "patchc: 1\n" in block]
+
+    assert [patchc.loads(text).warnings for text in patches] == [()] * len(patches)
 
 
 def test_shell_commands_exist() -> None:
