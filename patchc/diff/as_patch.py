@@ -12,7 +12,7 @@ from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.diff.entries import Entries
 from patchc.diff.infer_patch import compile_edits, infer_edits
 from patchc.diff.patch_text import patch_text
-from patchc.diff.proposals import Edit
+from patchc.diff.sizes import Edit
 from patchc.diff.spell import spelled
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.load import loads
@@ -104,21 +104,43 @@ def _training(
     file: KerasFile, edits: Sequence[Edit], plan: Plan, after: Layer
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """`compile` as far as a patch can say it, and the keys that differ all the same."""
+    rate = _other_rate(plan.base.root, after)
     wanted = {
         key: value
         for key in _different(plan.base.root, after)
         if (value := _compile_value(after, key)) is not None
     }
+    if rate is not None:
+        wanted = {"learning_rate": rate, **wanted}
+        wanted.pop("optimizer", None)
     for key in list(wanted):
         try:
             made = compile_edits(file.document(), edits, compile={key: wanted[key]})
         except PatchError:
             wanted.pop(key)
             continue
-        if key in _different(made.base.root, after):
+        if _KEYS.get(key, key) in _different(made.base.root, after):
             wanted.pop(key)
-    left = tuple(key for key in _different(plan.base.root, after) if key not in wanted)
+    said = {_KEYS.get(key, key) for key in wanted}
+    left = tuple(key for key in _different(plan.base.root, after) if key not in said)
     return ({"compile": wanted} if wanted else {}), left
+
+
+_KEYS = {"learning_rate": "optimizer"}
+"""Key of `compile` -> key of the stored configuration that it changes."""
+
+
+def _other_rate(one: Layer, other: Layer) -> float | None:
+    """The new learning rate, where it is all that differs in the optimizer."""
+    old, new = (
+        ((root.extra.get("compile_config") or {}).get("optimizer") or {}).get("config")
+        for root in (one, other)
+    )
+    if not isinstance(old, Mapping) or not isinstance(new, Mapping):
+        return None
+    rate = new.get("learning_rate")
+    alike = {**old, "learning_rate": rate} == {**new}
+    return rate if alike and old != new and isinstance(rate, float) else None
 
 
 def _different(one: Layer, other: Layer) -> list[str]:

@@ -19,7 +19,8 @@ from patchc.diff.entries import Entries
 from patchc.diff.gaps import Gap, gaps_between
 from patchc.diff.pairs import pair_layers
 from patchc.diff.patch_text import patch_text
-from patchc.diff.proposals import Edit, Proposals
+from patchc.diff.proposals import Proposals
+from patchc.diff.sizes import Edit
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.load import loads
 from patchc.model.document import Document, structure_hash

@@ -6,7 +6,7 @@ what differs afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from patchc.diff.chains import (
@@ -21,13 +21,9 @@ from patchc.diff.chains import (
 from patchc.diff.entries import Entries
 from patchc.diff.gaps import Gap, flag_of
 from patchc.diff.pairs import Pairs
+from patchc.diff.sizes import Edit, Sizes
 from patchc.diff.spell import completed, plain_config
-from patchc.layers.base import complete
-from patchc.layers.infer import rule_of
-from patchc.model.axis import NEW
 from patchc.model.graph import Layer, Tensor, flatten, walk
-
-Edit = dict[str, Any]
 
 
 class Proposals:
@@ -55,12 +51,13 @@ class Proposals:
         self._after = after
         self._pairs = pairs
         self._gaps = gaps
-        self._entries = entries
+        self._sizes = Sizes(before, pairs, entries)
         self.unspeakable: list[Unspeakable] = []
 
     def all(self) -> Iterator[Edit]:
         """Every proposal, the likeliest first."""
-        yield from self._resizes()
+        for pair in self._of("weights", "config"):
+            yield from self._sizes.edits(*pair)
         yield from self._outputs()
         yield from self._ways()
         yield from self._settings()
@@ -78,55 +75,6 @@ class Proposals:
 
     def _select(self, layer: Layer) -> Any:
         return selector_of(self._before, layer)
-
-    # -------------------------------------------------------------------- sizes
-
-    def _resizes(self) -> Iterator[Edit]:
-        for before, after in self._of("weights", "config"):
-            rule = rule_of(before)
-            if rule is None or before.opaque or after.opaque:
-                continue
-            if before.is_input:
-                yield from self._features(before, after)
-                continue
-            old, new = complete(rule, before.config), complete(rule, after.config)
-            dimensions = rule.dimensions(old)
-            for dimension in dimensions:
-                sizes = rule.size_of(old, dimension), rule.size_of(new, dimension)
-                axis = {} if dimension == dimensions[0] else {"axis": dimension}
-                if sizes[0] != sizes[1]:
-                    yield from self._resize(before, after, dimension, sizes, axis)
-
-    def _features(self, before: Layer, after: Layer) -> Iterator[Edit]:
-        """Another number of features of an input; entries cannot be told by values there."""
-        sizes = [(layer.config.get("batch_shape") or [None])[-1] for layer in (before, after)]
-        if all(isinstance(size, int) for size in sizes):
-            old, new = sizes
-            if old < new:
-                yield self._edit(before, "expand", {"to": new})
-            elif old > new:
-                yield self._edit(before, "shrink", {"keep": list(range(new))})
-
-    def _resize(
-        self,
-        before: Layer,
-        after: Layer,
-        dimension: str,
-        sizes: tuple[int, int],
-        axis: Mapping[str, str],
-    ) -> Iterator[Edit]:
-        found = self._entries.find(before, after, dimension) if self._entries else None
-        if sizes[0] > sizes[1]:
-            keep = found or list(range(sizes[1]))
-            drop = [number for number in range(sizes[0]) if number not in keep]
-            shorter = {"drop": drop} if len(drop) < len(keep) else {"keep": keep}
-            yield self._edit(before, "shrink", {**shorter, **axis})
-            return
-        places = _places(found or [])
-        at = {"at": places} if any(place != sizes[0] for place in places) else {}
-        grown = {"to": sizes[1], **at, **axis}
-        yield self._edit(before, "expand", grown)
-        yield self._edit(before, "expand", {**grown, "preserve": False})
 
     def _edit(self, layer: Layer, verb: str, value: Any) -> Edit:
         return {"select": self._select(layer), verb: value}
@@ -339,15 +287,6 @@ class Proposals:
             rest: Any = {"not": _one_or_list([self._select(layer) for layer in others])}
             yield {"select": rest if others else "*", "freeze": frozen}
         yield {"select": named, "freeze": frozen}
-
-
-def _places(found: Sequence[int]) -> list[int]:
-    """For each new entry, the old one before which it stands."""
-    return [
-        sum(other != NEW for other in found[:place])
-        for place, number in enumerate(found)
-        if number == NEW
-    ]
 
 
 def _one_or_list(items: list[Any]) -> Any:

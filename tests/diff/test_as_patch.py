@@ -100,6 +100,19 @@ def test_many_flags_become_one_edit(desk: Path) -> None:
     assert "select: {not: [label, value]}" in found.text
 
 
+def test_features_of_an_input_are_told_by_what_reads_them(desk: Path) -> None:
+    found = inferred("small.keras", [{"select": "features", "shrink": {"drop": [1, 5]}}])
+    assert "shrink: {drop: [1, 5]}" in found.text
+    assert found.differing == {}
+
+
+def test_another_learning_rate_is_said_as_such(desk: Path) -> None:
+    edits = [{"select": "drop", "set": {"rate": 0.5}}]
+    found = inferred("small.keras", edits, compile={"learning_rate": 0.25})
+    assert "compile: {learning_rate: 0.25}" in found.text
+    assert found.training == ()
+
+
 def test_the_training_configuration_comes_along(desk: Path) -> None:
     edits = [{"select": "drop", "set": {"rate": 0.5}}]
     found = inferred("small.keras", edits, compile={"loss": "mse"})
