@@ -14,11 +14,21 @@ from patchc.storage.publish import OutputFile
 from patchc.storage.recorded_write import recorded_result, write_recorded
 from patchc.storage.stream import Progress
 
-_KERAS = ".keras"
+_KERAS, _WEIGHTS = ".keras", ".weights.h5"
+_HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
+_ENDINGS = {
+    Format.MODEL: _HDF5,
+    Format.WEIGHTS: _HDF5,
+    Format.KERAS_WEIGHTS: (_WEIGHTS,),
+    Format.SHARDED: (_WEIGHTS,),
+}
+"""How an output of the same format may end; the first is the usual one."""
 
 
 def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
     """The format of an output: `.keras` where its name says so, else that of the base.
+
+    Sharded weights become one `.weights.h5`, which Keras loads as well.
 
     Raises:
         PatchError: PC406 where the name says neither.
@@ -26,20 +36,14 @@ def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
     name = os.fspath(out)
     if name.endswith(_KERAS):
         return Format.KERAS
-    if source.format is not Format.KERAS and _extension(name) == _extension(source.file.path):
-        return source.format
-    own = "" if source.format is Format.KERAS else f" or {_extension(source.file.path)}"
+    own = _ENDINGS.get(source.format, ())
+    if name.endswith(own) and (source.format is not Format.MODEL or not name.endswith(_WEIGHTS)):
+        return Format.KERAS_WEIGHTS if source.format is Format.SHARDED else source.format
     message = "the name of the output does not tell its format"
-    help_text = f"give it a name that ends in {_KERAS}{own}"
+    if source.format is Format.SHARDED and name.endswith(".json"):
+        message = "sharded weights are written as one file"
+    help_text = f"give it a name that ends in {' or '.join((_KERAS, *own[:1]))}"
     raise PatchError(Diagnostic("PC406", message, file=name, help=help_text))
-
-
-def _extension(name: str) -> str:
-    base = os.path.basename(name)
-    return next(
-        (end for end in (".weights.h5", ".weights.json") if base.endswith(end)),
-        os.path.splitext(base)[1],
-    )
 
 
 def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> None:

@@ -70,6 +70,14 @@ def test_nothing_to_do_gives_the_same_bytes(tmp_path: Path) -> None:
     assert result.read_bytes() == base.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["new.json", "new.weights.h5", "new"])
+def test_a_name_that_tells_no_format(tmp_path: Path, name: str) -> None:
+    base = write(tmp_path / "old.keras", MLP, mlp_config())
+    code, _, help_ = refused(base, HEAD, name)
+    assert (code, ".keras or .h5" in help_) == ("PC406", True)
+    patched(base, HEAD, "new.hdf5")
+
+
 def test_the_same_model_as_keras(tmp_path: Path) -> None:
     base = write(tmp_path / "old.h5", MLP, mlp_config())
     result = patched(base, FREEZE, "new.keras")

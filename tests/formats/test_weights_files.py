@@ -122,6 +122,15 @@ def test_sharded_weights(tmp_path: Path) -> None:
     )
 
 
+def test_sharded_weights_become_one_file(tmp_path: Path) -> None:
+    base = sharded(tmp_path)
+    result = stored(patched(base, "{select: dense_1, init: {kernel: zeros}}", "one.weights.h5"))
+    np.testing.assert_array_equal(result["layers/dense/vars/0"], values(1, (4, 5)))
+    assert not result["layers/dense_1/vars/0"].any()
+    code, message, help_ = refused(base, INIT.replace("hidden", "dense"), "two.weights.json")
+    assert (code, "one file" in message, ".weights.h5" in help_) == ("PC406", True, True)
+
+
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     base = sharded(tmp_path)
     (tmp_path / "m_00001.weights.h5").unlink()
