@@ -19,6 +19,7 @@ FAMILIES = (
     "regularization",
     "preprocessing",
     "vocabulary",
+    "images",
     "convolution",
     "depthwise",
     "pooling",
