@@ -59,6 +59,7 @@ def optimizers() -> dict[str, Making]:
         "Adam": o.Adam,
         "Adam, amsgrad": lambda: o.Adam(amsgrad=True),
         "Adam, EMA": lambda: o.Adam(use_ema=True),
+        "Adam, accumulation": lambda: o.Adam(gradient_accumulation_steps=3),
         "AdamW": o.AdamW,
         "Nadam": o.Nadam,
         "Adamax": o.Adamax,

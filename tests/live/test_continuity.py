@@ -42,7 +42,7 @@ def test_the_coupled_ones_are_those_of_the_benchmark() -> None:
 def test_a_grown_head_keeps_the_state_of_old_entries(name: str) -> None:
     model = train(perceptron(), continuity.optimizers()[name](), steps=2)
     new = patchc.apply(model, patch("{select: head, expand: {by: 2}}"))
-    assert int(new.optimizer.iterations) == int(model.optimizer.iterations) == 2
+    assert int(new.optimizer.iterations) == int(model.optimizer.iterations)
     assert float(new.optimizer.learning_rate) == float(model.optimizer.learning_rate)
     pairs = [*zip(model.optimizer.variables, new.optimizer.variables, strict=True)]
     for old, grown in pairs:
@@ -65,7 +65,7 @@ def test_a_frozen_file_loads_with_its_state_and_without_a_warning(
         loaded: Any = keras.models.load_model(tmp_path / "out.keras")
         live = patchc.apply(model, freeze)
     kept = report.to_dict()["optimizer"]["kept"]
-    assert int(loaded.optimizer.iterations) == 2
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations)
     for one, other in zip(loaded.optimizer.variables, live.optimizer.variables, strict=True):
         assert np.array_equal(one.numpy(), other.numpy())
     assert len(report.plan.optimizer.entries) == kept

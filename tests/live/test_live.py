@@ -12,7 +12,9 @@ from tests.live.builders import (
     FREEZE,
     GROW,
     Scale,
+    array,
     features,
+    labels,
     out,
     patch,
     perceptron,
@@ -179,3 +181,26 @@ def test_a_model_class_of_ones_own_keeps_its_training_step() -> None:
     assert type(new) is Counting
     new.train_on_batch(features(), np.ones((32, 3), "float32"))
     assert Counting.steps == 1
+
+
+ADD = "{select: d1, add_output: {Dense: {units: 2, name: side}}}"
+
+
+def test_a_new_output_trains_once_it_has_a_loss() -> None:
+    model = train(perceptron())
+    targets = {"head": labels(), "side": np.zeros((32, 2), "float32")}
+    new, report = patchc.apply(model, patch(ADD), report=True)
+    assert [(found.code, found.help) for found in report.diagnostics] == [
+        ("PC906", "add `compile: {loss: {side: ...}}` to the patch")
+    ]
+    before = array(new.get_layer("side").kernel)
+    new.train_on_batch(features(), targets)
+    assert same([array(new.get_layer("side").kernel)], [before])
+    wanted = "{loss: {side: mse}, metrics: {side: [mae]}, learning_rate: 0.5}"
+    new, report = patchc.apply(model, patch(ADD, compile=wanted), report=True)
+    assert not report.diagnostics
+    assert float(new.optimizer.learning_rate) == 0.5
+    assert int(new.optimizer.iterations) == 3
+    told = new.train_on_batch(features(), targets, return_dict=True)
+    assert {"head_loss", "side_loss", "side_mae"} <= told.keys()
+    assert not same([array(new.get_layer("side").kernel)], [before])
