@@ -106,10 +106,11 @@ class Lookup(Rule):
         return len(special) + len(words) - told
 
     def token_problem(self, config: Config, tokens: Sequence[Any]) -> str | None:
-        """What speaks against further tokens, a clause that follows the layer's name."""
-        words = config.get("vocabulary")
-        if not isinstance(words, list):
-            return "keeps its vocabulary in a file of its own, which is not edited in this version"
+        """What speaks against further tokens, a clause that follows the layer's name.
+
+        The vocabulary has to be in the configuration.
+        """
+        words = config["vocabulary"]
         if setting(self, config, "invert"):
             return "turns ids into tokens"
         if setting(self, config, "output_mode") == "tf_idf":

@@ -244,3 +244,12 @@ def test_tokens_that_cannot_be_taken(build: Build, verb: str, says: str, tmp_pat
     (found,) = caught.value.diagnostics
     assert says in found.message
     assert found.help
+
+
+def test_a_vocabulary_in_a_file_is_refused(tmp_path: Path) -> None:
+    lookup = layers.StringLookup(name="t")
+    lookup.adapt(["a", "b"])
+    _looked_up(lambda x: layers.Embedding(4, 2)(lookup(x)), (), tmp_path / "m.keras")
+    with pytest.raises(patchc.PatchError) as caught:
+        patchc.plan(tmp_path / "m.keras", _patch("expand: {tokens: [c]}"))
+    assert caught.value.diagnostics[0].code == "PC310"

@@ -46,6 +46,13 @@ def append_tokens(context: Context, match: Match, tokens: Sequence[Any], *, pres
             help="`tokens` is for StringLookup and IntegerLookup",
         )
     config = complete(rule, layer.config)
+    if not isinstance(config.get("vocabulary"), list):
+        context.refuse(
+            "PC310",
+            f"the vocabulary of `{layer.path}` is a file of its own, which this version does not"
+            " edit",
+            help="give the layer its `vocabulary` in Keras and save the model again",
+        )
     problem = rule.token_problem(config, tokens)
     if problem is not None:
         context.refuse("PC301", f"`{layer.path}` {problem}", help="give other tokens")
