@@ -295,11 +295,30 @@ def widen(choose: Choose) -> Outcome:
 
 def _judge(model: Model, name: str, axis: str, by: int) -> tuple[str, str]:
     verb = f"expand: {{by: {by}, axis: '{axis}'}}"
+    patch = patch_of(name, verb)
     try:
-        wide = patchc.apply(model, patch_of(name, verb))
+        places = _new_places(patchc.plan(model, patch), name, by)
     except patchc.PatchError as error:
         return "refused", error.diagnostics[0].message
-    far = distance(outputs_of(model), outputs_of(wide))
-    if not far <= (SINGLE if axis in {"key_dim", "head_dim"} else TOLERANCE):
+    wide = patchc.apply(model, patch)
+    before = outputs_of(model)
+    allowed = SINGLE if axis in {"key_dim", "head_dim"} else TOLERANCE
+    far = distance(before, outputs_of(wide))
+    if not far <= allowed:
         return "different", f"{name} {verb}: {far:.1e}"
+    if places:
+        back = patchc.apply(wide, patch_of(name, f"shrink: {{drop: {places}, axis: '{axis}'}}"))
+        far = distance(before, outputs_of(back))
+        if not far <= TOLERANCE or model.count_params() != back.count_params():
+            return "different", f"{name} {verb} and back: {far:.1e}"
     return "same", ""
+
+
+def _new_places(plan: Any, name: str, by: int) -> list[int]:
+    """Where the new entries of the layer's own axis are; none where they are copies."""
+    for entry in plan.ledger.entries:
+        for growth in entry.value.growths if entry.path.startswith(f"{name}/") else ():
+            indices = growth.map.indices()
+            if growth.blocks == 1 and growth.map.new == by:
+                return [place for place, old in enumerate(indices) if old == -1]
+    return []
