@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from patchc.report.words import (
 if TYPE_CHECKING:
     from patchc.compiler.plan import EditLabel, OptimizerChange, Plan
     from patchc.errors import Diagnostic
+    from patchc.model.values import Value
 
 NOTHING_TO_DO = "No changes. The model already is as the patch wants it."
 
@@ -141,6 +143,7 @@ def totals(plan: Plan, paint: Paint = PLAIN) -> list[str]:
     rows = [("Weights", fates(plan.ledger.counts()))]
     if plan.optimizer.entries or plan.optimizer.dropped:
         rows.append(("Optimizer", _optimizer(plan.optimizer, paint)))
+        rows += [("", line) for line in slot_lines(plan.optimizer)]
     rows.append(("Params", params_text(plan.params)))
     if plan.before.outputs != plan.outputs:
         rows.append(("Outputs", f"{ends_text(plan.before.outputs)} -> {ends_text(plan.outputs)}"))
@@ -157,6 +160,30 @@ def _optimizer(change: OptimizerChange, paint: Paint) -> str:
     if change.reason:
         return paint.red(f"STATE DROPPED, {change.dropped} variables: {safe(change.reason)}")
     return fates(change.counts())
+
+
+def slot_lines(change: OptimizerChange) -> list[str]:
+    """One line for each kind of change to an optimizer's averages: `2 velocity grown: mean`."""
+    kinds = Counter(
+        (entry.path.partition(" of ")[0], entry.fate, _beginning(entry.value))
+        for entry in change.entries
+        if " of " in entry.path and entry.fate != "kept"
+    )
+    return [f"{number:,} {name} {fate}: {how}" for (name, fate, how), number in kinds.items()]
+
+
+def _beginning(value: Value) -> str:
+    """How the new entries of an average begin."""
+    if value.mirror is not None:
+        return "as the weight"
+    if value.base is None and value.init is not None:
+        made = [value.init]
+    else:
+        made = [growth.fill for growth in value.growths if growth.map.new]
+    if not made:
+        return "entries taken out"
+    constant = made[0].arguments.get("value")
+    return made[0].name.lower() if constant is None else f"{constant:g}"
 
 
 def warning_lines(warnings: Iterable[Diagnostic], paint: Paint = PLAIN) -> Iterator[str]:
