@@ -239,6 +239,8 @@ def initializer_strategy(value: Any) -> Strategy:
     if known is None or (isinstance(value, Mapping) and value.get("registered_name")):
         raise RuleError(f"has the custom initializer `{name}`")
     defaults = KERAS_INITIALIZERS[known]
+    if not isinstance(config, Mapping):
+        raise RuleError(f"has an initializer {known} whose arguments are no object")
     given = {key: value for key, value in config.items() if key != "dtype"}  # of TensorFlow 1
     if unknown := [key for key in given if key not in defaults]:
         raise RuleError(f"has an initializer {known} with the unknown argument `{unknown[0]}`")

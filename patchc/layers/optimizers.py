@@ -92,7 +92,10 @@ def layout(optimizer: Mapping[str, Any], weights: Weights) -> list[Variable] | N
     slots = _SLOTS.get(str(name))
     if slots is None or _has_patterns(config):
         return None
-    return [*_own(config), *_common(config, weights), *slots(config, weights)]
+    try:
+        return [*_own(config), *_common(config, weights), *slots(config, weights)]
+    except TypeError:  # an argument of another type than Keras writes
+        return None
 
 
 def own_count(optimizer: Mapping[str, Any]) -> int | None:

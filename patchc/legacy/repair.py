@@ -77,7 +77,9 @@ def repair_model(config: Any, training: Any = None, keras_version: str = "") -> 
         told = training if training is not None else entry.get("compile_config")
         if told is not None:
             entry["compile_config"] = repair_training(told, notes)
-    except (KeyError, TypeError, AttributeError, IndexError, RecursionError):
+    except LegacyError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
         raise LegacyError("has an unknown layout") from None
     return Repaired(entry, tuple(notes.repairs), tuple(notes.missing), notes.layouts)
 
