@@ -60,6 +60,16 @@ class Diagnostic:
     severity: str = "error"
     file: str | None = None
 
+    @property
+    def line(self) -> int | None:
+        """The line in the patch, from 1; None where it is not about a patch."""
+        return self.span.line if self.span else None
+
+    @property
+    def column(self) -> int | None:
+        """The column in the patch, from 1; None where it is not about a patch."""
+        return self.span.column if self.span else None
+
     def to_dict(self) -> dict[str, Any]:
         """Return the diagnostic as the JSON object of the report format."""
         span = self.span

@@ -1,7 +1,8 @@
 """The command line: one file per command, entered in `COMMANDS`.
 
 A command parses, calls the Python interface, and hands the result to a
-reporter.  What is slow to import is imported by the command that needs it.
+reporter.  What is slow to import is imported by the command that needs it, and
+nothing before signals are taken care of.
 """
 
 from __future__ import annotations
@@ -10,10 +11,8 @@ import gc
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from patchc.cli.app import app
-from patchc.cli.session import INTERRUPTED
 from patchc.storage.signals import Terminated, signals_as_exceptions
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def program(arguments: Sequence[str] = ()) -> typer.Typer:
     named = arguments[:1] if set(arguments[:1]) <= set(COMMANDS) else ()
     for name in named or COMMANDS:
         import_module(f"{__name__}.{name}")
-    return app
+    found: typer.Typer = import_module(f"{__name__}.app").app
+    return found
 
 
 def main() -> None:
@@ -61,6 +61,13 @@ def main() -> None:
         with signals_as_exceptions():
             program(sys.argv[1:])(prog_name="patchc")
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _end("interrupted", 130)
     except Terminated as signal:
-        sys.exit(128 + signal.signum)
+        _end("terminated", 128 + signal.signum)
+
+
+def _end(word: str, code: int) -> NoReturn:
+    """End a command that a signal has hit before it began."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{word}\n")
+    sys.exit(code)

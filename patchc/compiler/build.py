@@ -10,6 +10,7 @@ from patchc.compiler.region import Block
 from patchc.compiler.select import Selecting
 from patchc.language.patch import CopyOf, Element, LayerSpec, Residual
 from patchc.layers.arguments import check_config
+from patchc.layers.infer import rule_of
 from patchc.layers.registry import home_of, rule_by_name
 from patchc.model.graph import Call, Graph, Layer, Tensor, Weight, map_tensors
 
@@ -54,7 +55,9 @@ def append_chain(
     for element in chain:
         if isinstance(element, LayerSpec):
             layer = new_layer(context, graph, element)
-            current = [Tensor(layer.call([tensor])) for tensor in current]
+            rule = rule_of(layer)
+            assert rule is not None, "told by `new_layer_problems` before any edit is compiled"
+            current = [Tensor(layer.call(rule.on_one(tensor))) for tensor in current]
             made.append(Made(element, (layer,)))
         elif isinstance(element, Residual):
             ends, inside = append_chain(context, graph, element.chain, current)

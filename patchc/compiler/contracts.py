@@ -273,7 +273,7 @@ class Agreement:
     def _refuse_norm(self, call: Call) -> NoReturn:
         layer = call.layer
         self._raise(
-            f"its axis reaches `{layer.path}`, which ({layer.class_name}) lets its entries"
+            f"its axis reaches `{layer.path}` ({layer.class_name}), which lets its entries"
             " depend on one another"
         )
 

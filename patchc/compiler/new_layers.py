@@ -26,7 +26,8 @@ def new_layer_problems(edit: Edit) -> Iterator[Diagnostic]:
             yield _unknown_class(spec)
             continue
         for problem in check_config(rule, spec.config).problems:
-            span = spec.spans.get(problem.key or "", spec.span)
+            spans = spec.key_spans if problem.about_key else spec.spans
+            span = spans.get(problem.key or "", spec.span)
             yield Diagnostic("PC303", problem.message, span, problem.help or _SEE_KERAS)
 
 

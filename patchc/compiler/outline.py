@@ -7,6 +7,7 @@ from typing import Any
 
 from patchc.compiler.plan import EditLabel, Outline, PatchLabel
 from patchc.compiler.select import named_ends
+from patchc.errors import Span
 from patchc.language.patch import Patch
 from patchc.model.document import structure_hash
 from patchc.model.graph import Layer, walk
@@ -42,6 +43,13 @@ def patch_label(patch: Patch) -> PatchLabel:
         params=patch.params,
         seed=patch.seed,
     )
+
+
+def spans_of(patch: Patch) -> Iterator[Span]:
+    """Where what `labels_of` tells of stands."""
+    yield from (edit.span for edit in patch.edits)
+    if patch.compile is not None:
+        yield patch.spans["compile"]
 
 
 def labels_of(patch: Patch) -> Iterator[EditLabel]:

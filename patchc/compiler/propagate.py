@@ -377,9 +377,13 @@ class Spread(Crossing):
             else f"change a layer whose features end before `{layer.name}`,"
             " or replace the layers between as a `block`"
         )
+        reached = f"`{layer.path}`"
+        if reason.startswith("("):  # its class
+            kind, _, reason = reason.partition(") ")
+            reached += f" {kind})"
         self.context.refuse(
             "PC306",
-            f"`{self.source.path}` cannot change: its axis reaches `{layer.path}`, which {reason}",
+            f"`{self.source.path}` cannot change: its axis reaches {reached}, which {reason}",
             help=way_out,
         )
 

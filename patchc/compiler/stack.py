@@ -8,9 +8,10 @@ from itertools import pairwise
 from typing import Any
 
 from patchc.compiler.compile import compile_patches
+from patchc.compiler.outline import spans_of
 from patchc.compiler.plan import Operation, Plan
 from patchc.errors import Diagnostic, PatchError, Span
-from patchc.language.patch import Edit, Patch
+from patchc.language.patch import Patch
 from patchc.model.document import Document
 
 Compile = Callable[[Sequence[Patch]], Plan]
@@ -77,24 +78,24 @@ class _Touch:
     """What an edit does to one thing: a key of a layer, a weight, or a whole layer."""
 
     patch: Patch
-    edit: Edit
+    span: Span
     operation: Operation
 
     @property
     def where(self) -> str:
         """`a.yaml:7`."""
-        return f"`{self.patch.source.name}:{self.edit.span.line}`"
+        return f"`{self.patch.source.name}:{self.span.line}`"
 
 
 def _overlaps(plan: Plan, patches: Sequence[Patch]) -> Iterator[Diagnostic]:
     """A warning for each pair of edits, of two patches, that do something to the same thing."""
-    edits = [(patch, edit) for patch in patches for edit in patch.edits]
+    places = [(patch, span) for patch in patches for span in spans_of(patch)]
     names: dict[str, str] = {}
     earlier: dict[tuple[str, str], _Touch] = {}
     told: set[tuple[int, int, str]] = set()
     for operation in plan.operations:
-        patch, edit = edits[operation.edit]
-        touch = _Touch(patch, edit, operation)
+        patch, span = places[operation.edit]
+        touch = _Touch(patch, span, operation)
         for thing, value in _things(operation, names).items():
             before = _before(earlier, thing)
             if before is not None and before.patch is not patch:
@@ -115,8 +116,6 @@ def _things(operation: Operation, names: Mapping[str, str]) -> dict[tuple[str, s
             if isinstance(operation.before, Mapping) or operation.action == "set":
                 return {(address, str(key)): value for key, value in operation.after.items()}
             return {}
-        case "set":  # a key of the training configuration
-            return {(address, ""): operation.after}
         case "rename":
             return {(address, "name"): operation.after}
         case "initialise" if operation.before is not None:
@@ -138,7 +137,8 @@ def _before(earlier: Mapping[tuple[str, str], _Touch], thing: tuple[str, str]) -
 
 def _overlap(before: _Touch, after: _Touch, thing: tuple[str, str], value: Any) -> Diagnostic:
     address, key = thing
-    what = f"`{address}`" if key in {"", "*", "values"} else f"`{key}` of `{address}`"
+    owner = f"`{address}`" if address else "the model"
+    what = owner if key in {"*", "values"} else f"`{key}` of {owner}"
     if key == "*":
         message = f"takes out {what}, which {before.where} has changed"
     elif key == "values":
@@ -150,7 +150,7 @@ def _overlap(before: _Touch, after: _Touch, thing: tuple[str, str], value: Any) 
     return Diagnostic(
         "PC910",
         message,
-        after.edit.span,
+        after.span,
         "say it in one patch only, or leave it: patches are applied in the order given",
         severity="warning",
     )

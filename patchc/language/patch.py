@@ -74,6 +74,8 @@ class LayerSpec:
     span: Span
     spans: Mapping[str, Span] = field(default_factory=dict)
     """Place of each config key's value."""
+    key_spans: Mapping[str, Span] = field(default_factory=dict)
+    """Place of each config key."""
 
 
 @dataclass(frozen=True, slots=True)

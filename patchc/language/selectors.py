@@ -76,4 +76,5 @@ def _element(node: Node) -> Element:
     if name == "copy_of":
         return CopyOf(build_selector(value), node.span)
     config = value.value or {}
-    return LayerSpec(name, config, node.span, {key: value[key].span for key in config})
+    keys = {key: value[key].key_span for key in config}
+    return LayerSpec(name, config, node.span, {key: value[key].span for key in config}, keys)

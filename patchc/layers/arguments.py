@@ -161,11 +161,13 @@ class Problem:
         key: the argument it is about; None where one is missing.
         message: what was found.
         help: what to do, if there is more to say.
+        about_key: whether the argument itself is wrong, and not its value.
     """
 
     key: str | None
     message: str
     help: str | None = None
+    about_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,4 +234,6 @@ def _unknown(rule: Rule, key: Any, known: Mapping[str, Argument]) -> Problem:
         if matches
         else f"{rule.class_name} takes {', '.join(known)}"
     )
-    return Problem(str(key), f"{rule.class_name} has no argument `{key}`", help_text)
+    return Problem(
+        str(key), f"{rule.class_name} has no argument `{key}`", help_text, about_key=True
+    )

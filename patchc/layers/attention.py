@@ -244,6 +244,10 @@ class MultiHeadAttention(_HeadAttention):
         kept = {"value_dim": self.size_of(config, "value_dim")} if dimension == "key_dim" else {}
         return {**kept, dimension: size}
 
+    def on_one(self, tensor: Any) -> list[Any]:
+        """Self-attention: query and value are the same."""
+        return [tensor, tensor]
+
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output; with `return_attention_scores` the scores of each head.
 
@@ -320,6 +324,10 @@ class GroupQueryAttention(_HeadAttention):
             raise RuleError("needs inputs of three axes")
         if query[-1] != value[-1]:
             raise RuleError(f"needs query and value of the same width, got {query} and {value}")
+
+    def on_one(self, tensor: Any) -> list[Any]:
+        """Self-attention: query and value are the same."""
+        return [tensor, tensor]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output; with `return_attention_scores` the scores of each query head."""

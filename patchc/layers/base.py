@@ -211,6 +211,13 @@ class Rule:
         """
         return ()
 
+    def on_one(self, tensor: Any) -> list[Any]:
+        """The arguments with which a chain calls the layer on the one tensor that it has.
+
+        A layer of attention attends to what it is given.
+        """
+        return [tensor]
+
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """Shapes of the output tensors, flattened in Keras's order.
 

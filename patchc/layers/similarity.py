@@ -7,7 +7,7 @@ The output runs over the features of the value; query and key share theirs,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from patchc.layers.arguments import (
     boolean,
@@ -100,6 +100,10 @@ class Attention(Rule):
         }
         names = [name for name, wanted in present.items() if wanted]
         return [WeightSpec(name, f"vars/{i}", (), (), ONES) for i, name in enumerate(names)]
+
+    def on_one(self, tensor: Any) -> list[Any]:
+        """Self-attention: query and value are the same."""
+        return [[tensor, tensor]]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output; with `return_attention_scores` the scores of query against key."""

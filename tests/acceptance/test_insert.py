@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from tests.acceptance.cases import (
     ROUNDING,
@@ -18,7 +19,7 @@ from tests.acceptance.cases import (
     table,
     trains_on,
 )
-from tests.acceptance.judge import Judged
+from tests.acceptance.judge import Judged, assert_same_function, judge, patch_of
 from tests.conftest import Zoo
 
 
@@ -327,3 +328,16 @@ def _dirac(judged: Judged, path: str) -> None:
 @table(CASES)
 def test_insert(case: Case, zoo: Zoo, tmp_path: Path) -> None:
     run(case, zoo, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "{MultiHeadAttention: {num_heads: 2, key_dim: 4}}",
+        "{GroupQueryAttention: {head_dim: 4, num_query_heads: 4, num_key_value_heads: 2}}",
+    ],
+)
+def test_a_chain_attends_to_itself(layer: str, zoo: Zoo, tmp_path: Path) -> None:
+    edits = f"- {{select: block_10_out, insert_after: {{residual: [{layer}]}}, init: identity}}"
+    judged = judge(zoo("gpt"), patch_of(edits), tmp_path)
+    assert_same_function(judged, relative=0)

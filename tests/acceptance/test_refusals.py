@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -238,3 +239,25 @@ def test_a_policy_that_would_store_weights_anew(zoo: Zoo) -> None:
     (found,) = caught.value.diagnostics
     assert found.code == "PC303"
     assert found.help == "write `mixed_float16` to compute in float16 with the same weights"
+
+
+def test_an_earlier_patch_makes_it_another_file(zoo: Zoo) -> None:
+    digest = hashlib.sha256(zoo("tower").read_bytes()).hexdigest()
+    expect = f"{{sha256: {digest}}}"
+    first = patch_of("- {select: hidden, freeze: true}", expect=expect)
+    text = f"patchc: 1\nid: second\nexpect: {expect}\nedits: [{{select: hidden, freeze: true}}]"
+    second = patchc.loads(text)
+    with pytest.raises(patchc.PatchError) as caught:
+        patchc.plan(zoo("tower"), [first, second])
+    found = {diagnostic.code: diagnostic for diagnostic in caught.value.diagnostics}
+    assert set(found) == {"PC307", "PC314"}
+    assert found["PC307"].line == 3
+    assert "earlier patches have changed" in found["PC307"].message
+
+
+def test_an_unknown_argument_is_shown_where_its_name_stands(zoo: Zoo) -> None:
+    edits = "- {select: hidden, insert_after: {Dense: {units: 2, activaton: relu}}}"
+    with pytest.raises(patchc.PatchError) as caught:
+        patchc.plan(zoo("tower"), patch_of(edits))
+    (found,) = caught.value.diagnostics
+    assert _marked(found) == "activaton"
