@@ -21,7 +21,6 @@ from patchc.layers.arguments import (
     initializer,
     integer,
     number,
-    optional,
     regularizer,
 )
 from patchc.layers.base import (
@@ -36,7 +35,7 @@ from patchc.layers.base import (
 )
 from patchc.layers.contracts import NONE, ONLY_ZERO, Contracts, Norm
 from patchc.layers.parts import initial, setting
-from patchc.layers.shapes import listed_after, need_size
+from patchc.layers.shapes import need_size
 from patchc.model.axis import AxisMap
 from patchc.model.values import ONES, ZEROS, Strategy
 
@@ -89,7 +88,7 @@ def single_axis(rule: Rule, config: Config) -> int:
     return found[0]
 
 
-class _Normalisation(Rule):
+class Normalisation(Rule):
     """Hands on an input of the same shape."""
 
     feature = "input"
@@ -128,7 +127,7 @@ class _Normalisation(Rule):
         return (call.shape,)
 
 
-class _OverFeatures(_Normalisation):
+class _OverFeatures(Normalisation):
     """Whose statistics run over the normalised axes, so that entries there hang together.
 
     From C features to C', a sum of squares that new entries add nothing to is
@@ -155,7 +154,7 @@ class _OverFeatures(_Normalisation):
         return rank - 1 in over or (rank > 3 and 1 in over)
 
 
-class BatchNormalization(_Normalisation):
+class BatchNormalization(Normalisation):
     """`gamma` and `beta` as `scale` and `center` say, then the moving statistics.
 
     With `renorm` three more statistics: `moving_stddev`, `renorm_mean`,
@@ -284,7 +283,7 @@ def _groups(value: Any) -> int:
     return integer(value)
 
 
-class GroupNormalization(_Normalisation):
+class GroupNormalization(Normalisation):
     """`gamma` and `beta` of one entry per feature, in `groups` neighbouring blocks.
 
     Keras replaces `groups: -1` by the number of features when it builds the
@@ -357,64 +356,11 @@ class UnitNormalization(_OverFeatures):
         return Norm("zero") if self.couples_features(config, call) else None
 
 
-def _axis_or_all(value: Any) -> list[int]:
-    """Axes as `Normalization` keeps them: a list, empty for one mean of everything."""
-    found = optional(axes)(value)
-    if found is None:
-        return []
-    return [found] if isinstance(found, int) else found
-
-
-class Normalization(_Normalisation):
-    """`mean`, `variance` and `count` where the layer is adapted to data.
-
-    Where the configuration holds `mean` and `variance` there are no weights.
-    `count` is an integer that Keras keeps for older files.
-    """
-
-    class_name = "Normalization"
-    arguments: ClassVar[Mapping[str, Argument]] = {
-        "axis": Argument(_axis_or_all, [-1]),
-        "mean": Argument(anything, None),
-        "variance": Argument(anything, None),
-        "invert": _NO,
-    }
-
-    def _axes(self, config: Config) -> Sequence[int]:
-        return list(setting(self, config, "axis"))
-
-    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
-        """Statistics in the configuration: mean 0 and variance 1 for what is new."""
-        keys = [key for key in ("mean", "variance") if setting(self, config, key) is not None]
-        return {
-            key: listed_after(setting(self, config, key), change, size, float(key == "variance"))
-            for key in keys
-        }
-
-    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
-        """Statistics of the kept axes, in the order of the input's axes."""
-        given = {setting(self, config, key) is not None for key in ("mean", "variance")}
-        if len(given) > 1:
-            raise RuleError("has only one of `mean` and `variance`")
-        shape = call.shape
-        kept = sorted(index % len(shape) for index in checked_axes(self._axes(config), shape))
-        size = tuple(need_size(shape, index) for index in kept)
-        if given == {True}:
-            return ()
-        labels = tuple(axis_name(index, len(shape)) for index in kept)
-        return [
-            WeightSpec("mean", "vars/0", size, labels, ZEROS, trainable=False),
-            WeightSpec("variance", "vars/1", size, labels, ONES, trainable=False),
-            WeightSpec("count", "vars/2", (), (), ZEROS, trainable=False, dtype="int64"),
-        ]
-
-
 RULES: tuple[Rule, ...] = (
     BatchNormalization(),
     LayerNormalization(),
     RMSNormalization(),
     GroupNormalization(),
     UnitNormalization(),
-    Normalization(),
 )
 """The rules of this family."""
