@@ -9,9 +9,11 @@ Names of environments as arguments choose some of them.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from compat.cases import Case, made, originals
@@ -20,6 +22,9 @@ from compat.environments import KERAS_3, Environment, chosen
 LATEST = KERAS_3[-1].name
 TAKES_LAYERS_AS_ACTIVATIONS = (3, 12)
 """Keras 3 has no name for the hard sigmoid of Keras 2, which is written as two layers."""
+
+JOBS = int(os.environ.get("PATCHC_COMPAT_JOBS", os.cpu_count() or 1))
+"""Environments that read at the same time."""
 
 Verdicts = dict[tuple[Case, str], str]
 """Case and name of the reader -> what is wrong; "" for nothing."""
@@ -45,9 +50,15 @@ def _run(environments: Sequence[Environment], work: Path) -> int:
             written.append(original)
             cases += made(original, work / f"{writer.name}-made")
     verdicts: Verdicts = {}
-    for reader in environments:
-        print(f"reading with {reader.name}", file=sys.stderr)
-        verdicts |= _read(reader, [c for c in (*written, *cases) if _may_read(reader, c)], work)
+
+    def read(reader: Environment) -> Verdicts:
+        found = _read(reader, [c for c in (*written, *cases) if _may_read(reader, c)], work)
+        print(f"read with {reader.name}", file=sys.stderr)
+        return found
+
+    with ThreadPoolExecutor(JOBS) as pool:
+        for found in pool.map(read, environments):
+            verdicts |= found
     return _tell(environments, written, cases, verdicts)
 
 
