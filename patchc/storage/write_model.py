@@ -6,6 +6,7 @@ import os
 
 from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
+from patchc.model.graph import walk
 from patchc.storage.bare_edits import check_state, is_bare, write_bare
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
@@ -57,6 +58,7 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
         return
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
+        _check_names(plan, out)
     if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
         _check_laid_out(source, out)
         recorded_result(source, plan)
@@ -83,6 +85,17 @@ def _check_architecture_stays(source: KerasFile, plan: Plan, out: str) -> None:
     if plan.config != source.config or source.older is not None:
         message = "the architecture changes with the weights, or is of an older Keras"
         help_text = "write both as .keras: `-o NAME.keras`"
+        raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
+
+
+def _check_names(plan: Plan, out: str) -> None:
+    """Refuse names that Keras 3 does not take: the file would not open."""
+    found = [layer.path for layer in walk(plan.base.root) if "/" in layer.name]
+    if found:
+        listed = ", ".join(f"`{path}`" for path in found[:4])
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+        message = f"Keras 3 takes no layer name with a slash: {listed}{more}"
+        help_text = "write the result in the format of the input, or `rename` these layers first"
         raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
 
 
