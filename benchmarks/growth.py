@@ -283,6 +283,8 @@ def _show(row: dict[str, Any]) -> None:
         f"  {row['float32']:>8.1e}  {row['float64']:>8.1e}  {row['plan']:5.1f} s",
         flush=True,
     )
+    if row["each"]:
+        print(f"    one at a time: {', '.join(f'{figure:.1e}' for figure in row['each'])}")
     for reason in row["refused"]:
         if "makes an output" not in reason:
             print(f"    not free: {reason}", flush=True)
