@@ -94,6 +94,13 @@ GONE = (
     Gone("key_shape", frozenset({"MultiHeadAttention"}), (_ANY,), _INPUT),
     Gone("value_shape", frozenset({"MultiHeadAttention"}), (_ANY,), _INPUT),
     Gone(
+        "softmax_robust_masking",
+        frozenset({"MultiHeadAttention"}),
+        (False,),
+        "false is what Keras 3 does",
+    ),
+    Gone("robust_masking", frozenset({"Softmax"}), (False,), "false is what Keras 3 does"),
+    Gone(
         "causal",
         frozenset({"Attention", "AdditiveAttention"}),
         (False,),
@@ -103,6 +110,7 @@ GONE = (
     Gone("fused", frozenset({"BatchNormalization"}), (_ANY,), _SPEED),
     Gone("virtual_batch_size", frozenset({"BatchNormalization"}), (None,), "Keras 3 has none"),
     Gone("adjustment", frozenset({"BatchNormalization"}), (None,), "Keras 3 has none"),
+    Gone("rng_type", _EVERY, (_ANY,), "Keras 3 has generators of its own"),
     Gone("_scope", _EVERY, (_ANY,), "it belongs to TensorFlow 1"),
     Gone("_reuse", _EVERY, (_ANY,), "it belongs to TensorFlow 1"),
     Gone("weights", _EVERY, (None,), "the file holds the weights"),

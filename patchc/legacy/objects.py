@@ -48,7 +48,8 @@ def _object(key: str, kind: str, value: Mapping[str, Any], path: str, notes: Not
     if kind == "initializers" and "dtype" in inner:
         del inner["dtype"]
         notes.repair(path, f"dropped `dtype` of `{key}`", "Keras 3 asks the layer for it")
-    if kind == "initializers" and known == "Orthogonal" and value.get("module") is None:
+    old = notes.era < 3 or value.get("module") is None
+    if kind == "initializers" and known == "Orthogonal" and old:
         known = "OrthogonalInitializer"  # the name that every Keras 3 knows
     elif value.get("module") == f"keras.{kind}":
         known = name

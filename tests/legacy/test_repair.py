@@ -139,6 +139,14 @@ def init(class_name: str, **config: Any) -> dict[str, Any]:
     return {"class_name": class_name, "config": config}
 
 
+def test_an_initialiser_gets_the_name_that_every_keras_3_knows() -> None:
+    """Keras before 3.6 does not know `Orthogonal`."""
+    wrapped = init("Orthogonal", gain=1.0, seed=None) | {"module": "keras.initializers"}
+    for given in (init("Orthogonal", gain=1.0, seed=None), wrapped):
+        config = config_of(repaired(layer("LSTM", "l", units=2, recurrent_initializer=given)), "l")
+        assert config["recurrent_initializer"]["class_name"] == "OrthogonalInitializer"
+
+
 def test_what_would_be_missed_is_left_and_named() -> None:
     result = repaired(
         layer("DepthwiseConv2D", "d", kernel_size=[3, 3], groups=2),
