@@ -55,7 +55,7 @@ def with_input_layer(config: Config, path: str, notes: Notes) -> Config:
     if found is None:
         return config
     shape, dtype = found
-    name = f"{_name(layers[0])}_input"
+    name = f"{_name(layers[0])}_input".replace("/", "_")
     fields = {"batch_shape": shape, "dtype": dtype, "name": name}
     entry = {"class_name": "InputLayer", "config": fields}
     what = f"added the InputLayer `{name}` of shape {shown(shape)}"

@@ -59,7 +59,8 @@ class Restorer:
         for entry in new["config"]["layers"]:
             name = name_of(entry)
             origin = self.origins.get(_join(path, name), "")
-            old = origin.rpartition("/")[2] if origin.rpartition("/")[0] == old_path else ""
+            prefix = f"{old_path}/" if old_path else ""
+            old = origin.removeprefix(prefix) if origin.startswith(prefix) else ""
             if old in held and old in known:
                 entries.append(self._layer(held[old], known[old], entry, origin, _join(path, name)))
             elif old in known:
