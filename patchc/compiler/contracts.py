@@ -190,7 +190,8 @@ class Agreement:
         )
         if label is None:
             self._refuse(layer, "treats every entry of the axis alike, and adds to it")
-        if contract == "zero" and call in self.spread.norms:
+        alone = len(call.tensors()) == 1  # not where query or factor is zero, and value is not
+        if contract == "zero" and alone and call in self.spread.norms:
             return  # new entries of its output are zero
         if contract in rule.made(config, spec):
             known = self.made.setdefault((layer, aliases.get(label, label)), contract)
@@ -212,6 +213,8 @@ class Agreement:
         """The contracts that a layer without weights, or an operation, hands on."""
         layer, tensors = call.layer, call.tensors()
         if mover_of(layer) is not None:
+            if not any(tensor in self.spread.changes for tensor in tensors):
+                return NONE  # new entries that the layer adds by itself, as a padding does
             return BOTH if self._is_whole(call) else ONLY_ZERO
         changed = sum(tensor in self.spread.changes for tensor in tensors)
         if layer.is_operation:

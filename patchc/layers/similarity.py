@@ -28,7 +28,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
-from patchc.layers.contracts import ONLY_ZERO, Norm
+from patchc.layers.contracts import Norm
 from patchc.layers.parts import setting
 from patchc.layers.shapes import need_size
 from patchc.model.axis import AxisMap
@@ -48,7 +48,6 @@ class Attention(Rule):
 
     class_name = "Attention"
     feature = "input:value"
-    keeps = ONLY_ZERO
     arguments: ClassVar[Mapping[str, Argument]] = {
         "use_scale": _NO,
         "score_mode": Argument(one_of("dot", "concat"), "dot"),
