@@ -253,3 +253,14 @@ def test_a_vocabulary_in_a_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(patchc.PatchError) as caught:
         patchc.plan(tmp_path / "m.keras", _patch("expand: {tokens: [c]}"))
     assert caught.value.diagnostics[0].code == "PC310"
+
+
+def test_what_an_attention_puts_out_is_what_its_value_is(tmp_path: Path) -> None:
+    """A query of zeros does not make the output zero, as the normalisation behind it needs."""
+    build: Build = lambda x: layers.RMSNormalization()(
+        (lambda h: layers.Attention()([h, layers.Dense(5)(h)]))(_dense(x))
+    )
+    _model(SEQUENCE, build, tmp_path / "m.keras")
+    with pytest.raises(patchc.PatchError) as caught:
+        patchc.plan(tmp_path / "m.keras", _patch("expand: {by: 2}"))
+    assert "Attention" in caught.value.diagnostics[0].message
