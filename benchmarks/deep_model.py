@@ -13,8 +13,8 @@ from typing import Any
 
 from patchc.model.addresses import addresses
 from patchc.model.config import read_config
-from patchc.storage.hdf5 import Group, dataset
-from patchc.storage.hdf5_writer import layout
+from patchc.storage.hdf5.tree import Group, dataset
+from patchc.storage.hdf5.writer import layout
 from patchc.storage.members import Member, central_directory, local_header, new_member
 
 WIDTH = 8

@@ -15,12 +15,12 @@ from patchc.errors import Diagnostic
 from patchc.model.history import Applied
 from patchc.storage.attach import OPTIMIZER, datasets, find
 from patchc.storage.formats import Format
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.history import without_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import result_tree
 from patchc.storage.keras_write import Made, entries, metadata_of
-from patchc.storage.older import comparable
+from patchc.storage.older.seen import comparable
 from patchc.storage.stream import Comparison, Progress
 
 

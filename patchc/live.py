@@ -12,11 +12,11 @@ from patchc.compiler.plan import Plan
 from patchc.errors import PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
-from patchc.storage.live import LiveModel, build_live, open_live
-from patchc.storage.live_checks import check_live
-from patchc.storage.live_objects import MODEL
-from patchc.storage.live_parts import check_patches, check_plan, is_graph
-from patchc.storage.live_run import run_patches
+from patchc.storage.live.checks import check_live
+from patchc.storage.live.model import LiveModel, build_live, open_live
+from patchc.storage.live.objects import MODEL
+from patchc.storage.live.parts import check_patches, check_plan, is_graph
+from patchc.storage.live.run import run_patches
 
 
 def plan_live(model: Any, patches: Sequence[Patch], *, again: bool = False) -> Plan:

@@ -20,12 +20,12 @@ from patchc.results import Report
 from patchc.saved import SavedPlan, saved_text
 from patchc.snapshot import snapshot, weight_crcs
 from patchc.storage.background import Background
-from patchc.storage.bare_edits import check_readers, check_verbs
 from patchc.storage.checked import CheckedBase, open_checked
 from patchc.storage.digest import Digest
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Made
+from patchc.storage.older.bare_edits import check_readers, check_verbs
 from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
@@ -304,7 +304,7 @@ def _run(model: Path, temporary: str, patches: Sequence[Patch], plan: Plan) -> t
 def _runner() -> Any:
     try:
         with _muted():
-            from patchc.storage import live_run  # noqa: PLC0415 (it imports Keras)
+            from patchc.storage.live import run as live_run  # noqa: PLC0415 (it imports Keras)
     except ImportError as error:
         message = f"running the models needs Keras, which cannot be imported: {error}"
         way_out = "`pip install 'patchc[tensorflow]'`, or leave `verify` out"

@@ -19,7 +19,7 @@ from patchc.language.load import loads
 from patchc.model.document import structure_hash
 from patchc.model.graph import Layer
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.open_model import open_model
 from patchc.storage.stream import Comparison

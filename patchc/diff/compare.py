@@ -23,7 +23,7 @@ from patchc.layers.infer import infer
 from patchc.model.document import Document, StoredWeight, structure_hash
 from patchc.model.graph import Layer, Tensor, walk
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.open_model import open_model
 from patchc.storage.stream import Comparison

@@ -14,7 +14,7 @@ from patchc.layers.infer import infer
 from patchc.model.document import Document
 from patchc.model.graph import Layer, walk
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.open_model import open_model
 from patchc.storage.stream import slabs

@@ -11,7 +11,7 @@ import numpy as np
 from patchc.arrays.dtypes import Array
 from patchc.diff.difference import Magnitude
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.stream import slabs
 from patchc.storage.values import raw_bytes

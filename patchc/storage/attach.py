@@ -17,7 +17,7 @@ from patchc.model.addresses import addresses
 from patchc.model.document import StoredWeight
 from patchc.model.graph import Layer, Weight, walk
 from patchc.model.values import Value
-from patchc.storage.hdf5 import Dataset, Group, Hdf5Error
+from patchc.storage.hdf5.tree import Dataset, Group, Hdf5Error
 
 OPTIMIZER = "optimizer"
 

@@ -11,7 +11,7 @@ from typing import Any
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.archive import read_archive
 from patchc.storage.files import InputFile, sniff
-from patchc.storage.hdf5 import Group
+from patchc.storage.hdf5.tree import Group
 from patchc.storage.jsontext import parse_json
 
 MAX_JSON = 256 << 20

@@ -16,16 +16,16 @@ from patchc.storage.attach import attach_weights
 from patchc.storage.digest import Digest
 from patchc.storage.files import InputFile, open_regular
 from patchc.storage.formats import Format
-from patchc.storage.hdf5 import DialectError, Group, Hdf5Error
-from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.hdf5.reader import read_hdf5
+from patchc.storage.hdf5.repack import repacked, unpacked
+from patchc.storage.hdf5.tree import DialectError, Group, Hdf5Error
 from patchc.storage.history import contents_digest, read_history
 from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
-from patchc.storage.older import Older, root_of
-from patchc.storage.repack import repacked, unpacked
-from patchc.storage.sharded import Shards
+from patchc.storage.older.seen import Older, root_of
+from patchc.storage.older.sharded import Shards
+from patchc.storage.older.view import mark_unmatched
 from patchc.storage.stream import Readable
-from patchc.storage.view import mark_unmatched
 from patchc.storage.window import Window
 
 CONFIG = "config.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.storage.attach import OPTIMIZER, find
-from patchc.storage.hdf5 import Attribute, Dataset, Group, dataset, text_attribute
+from patchc.storage.hdf5.tree import Attribute, Dataset, Group, dataset, text_attribute
 from patchc.storage.keras_file import KerasFile
 
 _NAME = "name"

@@ -18,8 +18,8 @@ from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.history import Applied
 from patchc.storage.archive import Archive
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset, Group
-from patchc.storage.hdf5_writer import layout
+from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.hdf5.writer import layout
 from patchc.storage.history import with_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import keeps_weights, result_tree

@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from patchc.errors import Diagnostic, PatchError
-from patchc.storage.architecture import architecture, as_architecture
 from patchc.storage.files import InputFile, open_regular
 from patchc.storage.formats import (
     Format,
@@ -18,15 +17,16 @@ from patchc.storage.formats import (
     is_folder,
     read_json_file,
 )
-from patchc.storage.hdf5 import DialectError, Group, Hdf5Error
-from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.hdf5.reader import read_hdf5
+from patchc.storage.hdf5.repack import repacked, zipped
+from patchc.storage.hdf5.tree import DialectError, Group, Hdf5Error
 from patchc.storage.keras_file import KerasFile, keras_archive
-from patchc.storage.older import see_recorded
-from patchc.storage.older_archive import data_end, is_older, see_archive
-from patchc.storage.open_weights import keras_weights, recorded_weights
-from patchc.storage.recorded import read_recorded
-from patchc.storage.repack import repacked, zipped
-from patchc.storage.sharded import open_shards
+from patchc.storage.older.architecture import architecture, as_architecture
+from patchc.storage.older.archive import data_end, is_older, see_archive
+from patchc.storage.older.open_weights import keras_weights, recorded_weights
+from patchc.storage.older.recorded import read_recorded
+from patchc.storage.older.seen import see_recorded
+from patchc.storage.older.sharded import open_shards
 from patchc.storage.stream import Readable
 
 

@@ -11,7 +11,7 @@ from patchc.arrays.produce import produce
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.attach import find
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.keras_file import KerasFile
 
 

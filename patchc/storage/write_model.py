@@ -7,12 +7,12 @@ import os
 from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.model.graph import walk
-from patchc.storage.bare_edits import check_state, is_bare, write_bare
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Written, copy_file, write_keras, write_weights
+from patchc.storage.older.bare_edits import check_state, is_bare, write_bare
+from patchc.storage.older.recorded_write import recorded_result, write_recorded
 from patchc.storage.publish import OutputFile
-from patchc.storage.recorded_write import recorded_result, write_recorded
 from patchc.storage.stream import Progress
 
 _KERAS, _WEIGHTS = ".keras", ".weights.h5"

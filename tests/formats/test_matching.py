@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from patchc.storage.matching import MatchError, Wanted, match, parts_of
+from patchc.storage.older.matching import MatchError, Wanted, match, parts_of
 
 
 def found(names: Mapping[str, tuple[int, ...]], *wanted: str, shape: tuple[int, ...]) -> list[str]:

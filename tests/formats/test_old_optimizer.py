@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from patchc.storage.hdf5 import Dataset, dataset
-from patchc.storage.old_optimizer import OldTrained, StateError, read_state
+from patchc.storage.hdf5.tree import Dataset, dataset
+from patchc.storage.older.optimizer import OldTrained, StateError, read_state
 
 ADAM = {"class_name": "Adam", "config": {"learning_rate": 0.001}}
 SAME = [OldTrained("b", "zeta/kernel:0", (2, 2)), OldTrained("a", "alpha/kernel:0", (2, 2))]

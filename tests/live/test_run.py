@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 import patchc
-from patchc.storage.live_run import run_check
+from patchc.storage.live.run import run_check
 from tests.live.builders import features, out, patch, perceptron, stir
 
 SAME = {"outputs": "same"}

@@ -14,9 +14,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from patchc.storage.hdf5 import Attribute, Dataset, Group, dataset, text_attribute
-from patchc.storage.hdf5_reader import read_hdf5
-from patchc.storage.hdf5_writer import layout
+from patchc.storage.hdf5.reader import read_hdf5
+from patchc.storage.hdf5.tree import Attribute, Dataset, Group, dataset, text_attribute
+from patchc.storage.hdf5.writer import layout
 
 Fill = Callable[[Any], object]
 

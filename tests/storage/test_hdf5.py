@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from patchc.storage.hdf5 import (
+from patchc.storage.hdf5.tree import (
     Dataset,
     Group,
     Hdf5Error,

@@ -14,8 +14,8 @@ import pytest
 
 from patchc.storage.archive import Archive, read_archive
 from patchc.storage.files import open_regular
-from patchc.storage.hdf5 import Dataset, text_attribute
-from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.hdf5.reader import read_hdf5
+from patchc.storage.hdf5.tree import Dataset, text_attribute
 from patchc.storage.members import central_directory, local_header
 from patchc.storage.members import rewritten as rewritten_member
 from tests.storage.hdf5_oracle import assert_round_trip, flat, read, rewritten

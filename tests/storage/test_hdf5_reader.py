@@ -13,12 +13,12 @@ import h5py
 import numpy as np
 import pytest
 
-from patchc.storage.hdf5 import (
+from patchc.storage.hdf5.reader import read_hdf5
+from patchc.storage.hdf5.tree import (
     Dataset,
     Hdf5Error,
 )
-from patchc.storage.hdf5_reader import read_hdf5
-from patchc.storage.hdf5_writer import layout
+from patchc.storage.hdf5.writer import layout
 from tests.storage.hdf5_oracle import (
     NUMBERS,
     OTHERS,

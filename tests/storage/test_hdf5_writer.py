@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from patchc.storage.hdf5 import (
+from patchc.storage.hdf5.tree import (
     Attribute,
     Group,
     Hdf5Error,
@@ -20,7 +20,7 @@ from patchc.storage.hdf5 import (
     names_attribute,
     text_attribute,
 )
-from patchc.storage.hdf5_writer import layout
+from patchc.storage.hdf5.writer import layout
 from tests.storage.hdf5_oracle import (
     assert_round_trip,
     assert_same_as_h5py,

@@ -16,7 +16,7 @@ from itertools import accumulate
 from math import prod
 from typing import TypeVar
 
-from patchc.storage.hdf5 import Attribute, Dataset, Group, Hdf5Error, dataspace, encode
+from patchc.storage.hdf5.tree import Attribute, Dataset, Group, Hdf5Error, dataspace, encode
 
 _UNDEFINED = 0xFFFFFFFFFFFFFFFF
 _LEAF_K, _NODE_K = 4, 16

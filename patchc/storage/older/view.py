@@ -17,9 +17,9 @@ from patchc.layers.freezing import leaf_flags
 from patchc.layers.infer import InferenceError, infer, rule_of, weight_specs
 from patchc.model.addresses import addresses
 from patchc.model.graph import Call, Layer, TensorSpec, walk
-from patchc.storage.hdf5 import Dataset, Group
-from patchc.storage.matching import MatchError, Wanted, match, parts_of
-from patchc.storage.recorded import TOP_LEVEL, Recorded
+from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.older.matching import MatchError, Wanted, match, parts_of
+from patchc.storage.older.recorded import TOP_LEVEL, Recorded
 
 UNMATCHED = "unmatched"
 """Group at the root in which weights stand whose names do not tell what they are."""

@@ -20,7 +20,7 @@ from keras.src.saving import saving_lib
 
 from patchc.arrays.dtypes import Array
 from patchc.storage.attach import OPTIMIZER
-from patchc.storage.hdf5 import Dataset, Datatype, Group
+from patchc.storage.hdf5.tree import Dataset, Datatype, Group
 
 Maker = Callable[[], Any]
 """Makes the value of one variable when it is asked for."""

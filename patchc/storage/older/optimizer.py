@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from patchc.layers.optimizers import Trained, layout
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 
 _TENSOR = re.compile(r":\d+$")
 _ITERATION = re.compile(r"(iter|iteration|iterations|Variable)(_\d+)?")

@@ -14,7 +14,7 @@ from typing import Any
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.formats import embedded_json
-from patchc.storage.hdf5 import Attribute, Dataset, Group, Hdf5Error
+from patchc.storage.hdf5.tree import Attribute, Dataset, Group, Hdf5Error
 
 LAYER_NAMES = "layer_names"
 WEIGHT_NAMES = "weight_names"

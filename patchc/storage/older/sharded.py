@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.files import InputFile, open_regular
-from patchc.storage.hdf5 import Dataset, Group, Hdf5Error
-from patchc.storage.hdf5_reader import read_hdf5
+from patchc.storage.hdf5.reader import read_hdf5
+from patchc.storage.hdf5.tree import Dataset, Group, Hdf5Error
 from patchc.storage.stream import Readable
 from patchc.storage.window import Joined
 

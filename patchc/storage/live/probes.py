@@ -14,7 +14,7 @@ from patchc.arrays.bits import derive_key
 from patchc.arrays.dtypes import FLOATS
 from patchc.compiler.select import named_ends
 from patchc.model.graph import Graph, Layer, Tensor, TensorSpec, flatten
-from patchc.storage.live_objects import refusal
+from patchc.storage.live.objects import refusal
 
 Array = NDArray[Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
-from patchc.storage.hdf5 import Hdf5Error
+from patchc.storage.hdf5.tree import Hdf5Error
 
 _MAX_BLOCK = 64 << 20
 # Headers are small and lie close together: they are read by pages that overlap,

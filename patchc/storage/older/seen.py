@@ -16,12 +16,11 @@ from patchc.model.config import ConfigError, check_order, read_config, write_con
 from patchc.model.graph import Layer, flatten, walk
 from patchc.model.order import keras_order
 from patchc.storage.attach import attach_weights
-from patchc.storage.hdf5 import Dataset, Group, dataset
-from patchc.storage.old_optimizer import OldState, OldTrained, StateError, read_state
-from patchc.storage.recorded import OPTIMIZER_WEIGHTS, Recorded
-from patchc.storage.relaid import relaid, theano_layouts
-from patchc.storage.stream import Readable
-from patchc.storage.view import (
+from patchc.storage.hdf5.tree import Dataset, Group, dataset
+from patchc.storage.older.optimizer import OldState, OldTrained, StateError, read_state
+from patchc.storage.older.recorded import OPTIMIZER_WEIGHTS, Recorded
+from patchc.storage.older.relaid import relaid, theano_layouts
+from patchc.storage.older.view import (
     Place,
     View,
     assume_shapes,
@@ -29,6 +28,7 @@ from patchc.storage.view import (
     settle_shapes,
     view_of,
 )
+from patchc.storage.stream import Readable
 from patchc.storage.window import Joined, Memory
 
 _CODES = {"float32": "f", "float64": "d", "float16": "e", "int64": "q"}

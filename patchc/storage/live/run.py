@@ -23,11 +23,11 @@ from patchc.language.patch import Patch
 from patchc.model.axis import NEW, AxisMap
 from patchc.model.config import write_config
 from patchc.model.graph import Call, Layer, Tensor, flatten
-from patchc.storage.live import read_root, undrawn
-from patchc.storage.live_objects import FAILURES, Objects, build, first_line, refusal
-from patchc.storage.live_parts import is_graph, layers_by_node, saving_parts
-from patchc.storage.live_probes import Array, Input, draw, fitted, inputs_of, read_probes
-from patchc.storage.live_state import CapturingStore, capture, carried, restore
+from patchc.storage.live.model import read_root, undrawn
+from patchc.storage.live.objects import FAILURES, Objects, build, first_line, refusal
+from patchc.storage.live.parts import is_graph, layers_by_node, saving_parts
+from patchc.storage.live.probes import Array, Input, draw, fitted, inputs_of, read_probes
+from patchc.storage.live.state import CapturingStore, capture, carried, restore
 
 Source = str | os.PathLike[str] | Any
 """A model file, or a model in memory."""

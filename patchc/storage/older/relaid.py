@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from patchc.errors import Diagnostic, PatchError
-from patchc.storage.hdf5 import Dataset, dataset
-from patchc.storage.recorded import Recorded
+from patchc.storage.hdf5.tree import Dataset, dataset
+from patchc.storage.older.recorded import Recorded
 from patchc.storage.stream import Readable
 
 _NAME = re.compile(r"(?:.*?[/_])?(W|U|b|recurrent_kernel|kernel|bias)(_[a-z])?(?:_\d+)?(?::\d+)?")

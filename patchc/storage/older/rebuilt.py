@@ -12,7 +12,7 @@ from patchc.arrays.dtypes import Array, storage_dtype
 from patchc.arrays.restore import restored
 from patchc.storage.attach import find
 from patchc.storage.files import InputFile
-from patchc.storage.hdf5 import Dataset
+from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.stream import crc32_of
 from patchc.storage.undo_file import Carried, Undo, UndoFile

@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
 
-from patchc.storage.hdf5 import (
+from patchc.storage.hdf5.blocks import Blocks
+from patchc.storage.hdf5.tables import ENTRY, Table, Tables, cached_table
+from patchc.storage.hdf5.tree import (
     Attribute,
     Dataset,
     DialectError,
@@ -28,8 +30,6 @@ from patchc.storage.hdf5 import (
     parse_dataspace,
     parse_datatype,
 )
-from patchc.storage.hdf5_blocks import Blocks
-from patchc.storage.hdf5_tables import ENTRY, Table, Tables, cached_table
 
 MAX_OBJECTS = 1_000_000
 MAX_DEPTH = 64

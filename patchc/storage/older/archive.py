@@ -23,8 +23,8 @@ from patchc.model.config import write_config
 from patchc.model.graph import Graph, Layer, walk
 from patchc.model.initializers import snake_case
 from patchc.storage.attach import OPTIMIZER, attach_weights, datasets, find
-from patchc.storage.hdf5 import Dataset, Group
-from patchc.storage.older import (
+from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.older.seen import (
     Behind,
     Older,
     Seen,
@@ -33,8 +33,8 @@ from patchc.storage.older import (
     repaired_config,
     root_of,
 )
+from patchc.storage.older.view import Place, View, assume_shapes, empty_groups, settle_shapes
 from patchc.storage.stream import Readable
-from patchc.storage.view import Place, View, assume_shapes, empty_groups, settle_shapes
 
 FIRST_ERA = 3
 """Major version of the Keras whose files need no view."""

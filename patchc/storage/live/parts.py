@@ -18,8 +18,8 @@ from patchc.compiler.plan import Plan
 from patchc.language.patch import AnySelector, KeySelector, Patch, Selector
 from patchc.model.addresses import addresses
 from patchc.model.graph import Layer, walk
-from patchc.storage.live_objects import Objects, build, refusal
-from patchc.storage.live_state import Parts
+from patchc.storage.live.objects import Objects, build, refusal
+from patchc.storage.live.state import Parts
 
 _FLOW_KEYS = ("head", "output", "input", "before", "after")
 """Selector keys that need to know how the tensors run."""

@@ -9,12 +9,12 @@ from patchc.compiler.optimizer import Trainable, stored_optimizer, trainable_wei
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.layers.optimizers import layout
 from patchc.model.addresses import addresses
-from patchc.storage.hdf5 import Dataset, Group
+from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
-from patchc.storage.old_optimizer import OldState, SlotKey
-from patchc.storage.recorded import OPTIMIZER_WEIGHTS, WEIGHT_NAMES, Recorded
-from patchc.storage.recorded_tree import Held, RecordedTree, with_names
+from patchc.storage.older.optimizer import OldState, SlotKey
+from patchc.storage.older.recorded import OPTIMIZER_WEIGHTS, WEIGHT_NAMES, Recorded
+from patchc.storage.older.recorded_tree import Held, RecordedTree, with_names
 
 
 def put_state(tree: RecordedTree, source: KerasFile, plan: Plan) -> None:

@@ -29,9 +29,9 @@ from patchc.model.config import ConfigError, check_order, read_config
 from patchc.model.document import Document
 from patchc.model.graph import Layer, walk
 from patchc.storage.attach import attach_weights
-from patchc.storage.hdf5 import Group
-from patchc.storage.live_objects import MODEL, Objects, build, compiles_itself, copied, refusal
-from patchc.storage.live_parts import (
+from patchc.storage.hdf5.tree import Group
+from patchc.storage.live.objects import MODEL, Objects, build, compiles_itself, copied, refusal
+from patchc.storage.live.parts import (
     build_parts,
     check_built,
     is_graph,
@@ -39,7 +39,7 @@ from patchc.storage.live_parts import (
     outline_of,
     saving_parts,
 )
-from patchc.storage.live_state import (
+from patchc.storage.live.state import (
     CapturingStore,
     Maker,
     capture,

@@ -14,9 +14,9 @@ from typing import Any
 from patchc.layers.registry import all_rules
 from patchc.model.initializers import snake_case
 from patchc.storage.attach import datasets
-from patchc.storage.hdf5 import Dataset, Group
-from patchc.storage.matching import parts_of
-from patchc.storage.recorded import Recorded
+from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.older.matching import parts_of
+from patchc.storage.older.recorded import Recorded
 
 Shapes = Mapping[str, tuple[int, ...]]
 Config = dict[str, Any]

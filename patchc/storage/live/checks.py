@@ -17,9 +17,9 @@ from patchc.checks import Check
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.graph import Layer, walk
 from patchc.storage.attach import OPTIMIZER
-from patchc.storage.live import LiveModel, look, made_values
-from patchc.storage.live_parts import is_graph, layers_by_node
-from patchc.storage.live_state import dtype_of, stored
+from patchc.storage.live.model import LiveModel, look, made_values
+from patchc.storage.live.parts import is_graph, layers_by_node
+from patchc.storage.live.state import dtype_of, stored
 
 Values = Mapping[str, Any]
 

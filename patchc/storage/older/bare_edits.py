@@ -8,13 +8,13 @@ from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Expand, InitVerb, Patch, Shrink
 from patchc.model.graph import Layer, walk
-from patchc.storage.architecture import beside_names
 from patchc.storage.attach import datasets, find
-from patchc.storage.hdf5 import Dataset, Group
-from patchc.storage.hdf5_writer import layout
+from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.hdf5.writer import layout
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
 from patchc.storage.keras_write import Made, Written, write_weight
+from patchc.storage.older.architecture import beside_names
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress, Sink
 

@@ -8,18 +8,18 @@ from dataclasses import replace
 from patchc.errors import Diagnostic, PatchError
 from patchc.legacy.repair import Repaired, era_of
 from patchc.model.addresses import addresses
-from patchc.storage.architecture import Architecture
 from patchc.storage.attach import find
-from patchc.storage.bare import BareLayer, bare_config, layers_of_recorded, layers_of_tree
 from patchc.storage.files import InputFile
 from patchc.storage.formats import Format
-from patchc.storage.hdf5 import Dataset, Group
+from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.keras_file import KerasFile
-from patchc.storage.older import Older, root_of, see_recorded
-from patchc.storage.older_archive import FIRST_ERA, data_end, see_archive, split_names
-from patchc.storage.recorded import Recorded
+from patchc.storage.older.architecture import Architecture
+from patchc.storage.older.archive import FIRST_ERA, data_end, see_archive, split_names
+from patchc.storage.older.bare import BareLayer, bare_config, layers_of_recorded, layers_of_tree
+from patchc.storage.older.recorded import Recorded
+from patchc.storage.older.seen import Older, root_of, see_recorded
+from patchc.storage.older.view import Place, View, empty_groups
 from patchc.storage.stream import Readable
-from patchc.storage.view import Place, View, empty_groups
 
 
 def recorded_weights(

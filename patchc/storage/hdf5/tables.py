@@ -6,8 +6,8 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from patchc.storage.hdf5 import Hdf5Error, decode
-from patchc.storage.hdf5_blocks import Blocks
+from patchc.storage.hdf5.blocks import Blocks
+from patchc.storage.hdf5.tree import Hdf5Error, decode
 
 _NODE = struct.Struct("<4s2BH2Q")
 _LEAF = struct.Struct("<4sBxH")

@@ -1,0 +1,1 @@
+"""HDF5: the dialect that Keras writes, read strictly and written; others are repacked."""
