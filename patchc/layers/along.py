@@ -67,6 +67,8 @@ class Window(Along):
 
     def onward(self, size: int, change: AxisMap) -> AxisMap | None:
         """The part of the change that lies in it."""
+        if change.repeats:
+            raise StuckError("takes a part of an axis whose entries would be copied")
         part = change.between(self.start, self.stop)
         if not part.size:
             raise StuckError("would have nothing left to take")
