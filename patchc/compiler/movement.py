@@ -12,7 +12,7 @@ from patchc.layers.movement import Edits, Movement, Mover
 from patchc.layers.moving_layers import LAYERS
 from patchc.layers.operands import operands
 from patchc.layers.operations import MovingRule, operation_rule
-from patchc.layers.routes import Change, Route, StuckError
+from patchc.layers.routes import Change, Route, StuckError, part_of
 from patchc.model.axis import NEW, AxisMap
 from patchc.model.graph import Layer
 
@@ -139,7 +139,7 @@ def _needed(route: Route, change: Change) -> dict[int, Change]:
     along = len(route.strands) > 1 and axis == route.axis
     sizes = _sizes(route) if along else [0] * len(route.strands)
     for strand, size in zip(route.strands, sizes, strict=True):
-        part = axis_map.between(start, start + size) if along else axis_map
+        part = part_of(axis_map, start, start + size) if along else axis_map
         start += size
         if along and part.is_identity(size):
             continue

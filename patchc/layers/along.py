@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from patchc.layers.base import Shape
-from patchc.layers.routes import Change, StuckError
+from patchc.layers.routes import Change, StuckError, part_of
 from patchc.layers.shapes import replaced
 from patchc.model.axis import NEW, AxisMap
 
@@ -146,9 +146,9 @@ class Turn(Along):
     def onward(self, size: int, change: AxisMap) -> AxisMap | None:
         """Both parts of the change in their new order."""
         cut = (size - self.shift) % size
-        first, second = change.between(0, cut), change.between(cut, size)
         if not cut:
             return change
+        first, second = part_of(change, 0, cut), part_of(change, cut, size)
         moved = [i if i == NEW else i + cut for i in second.indices()] + first.indices()
         return AxisMap.of(i if i == NEW else (i + self.shift) % size for i in moved)
 
@@ -239,7 +239,7 @@ class Padded(Along):
 
         New entries at the end are made by adding more, where it adds any there.
         """
-        inside = change.between(self.before, self.before + size)
+        inside = part_of(change, self.before, self.before + size)
         if not (self.constant and self.after):
             return inside
         indices = inside.indices()

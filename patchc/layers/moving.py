@@ -24,7 +24,7 @@ from patchc.layers.movement import (
     window_after,
 )
 from patchc.layers.operands import Operand, axes_of, axis_of, numbers, tensor_of, tensors_of
-from patchc.layers.routes import Order, Regroup, Route, Step, Strand
+from patchc.layers.routes import Order, Regroup, Route, Step, Strand, part_of
 
 # --------------------------------------------------------------------------- shapes
 
@@ -137,7 +137,7 @@ def _roll(config: Config, given: Given) -> Movement:
         size = x.shape[axis]
         assert size is not None  # a change has passed along it
         new = [
-            change.size - change.between(0, (size - shift) % size).size
+            change.size - part_of(change, 0, (size - shift) % size).size
             if a == axis and shift % size
             else shift
             for a, shift in zip(axes, shifts, strict=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from patchc.layers.base import RuleError, Shape
 from patchc.layers.shapes import replaced, written
-from patchc.model.axis import AxisMap
+from patchc.model.axis import NEW, AxisMap
 
 Change = tuple[int, AxisMap]
 """An axis, and how it changes."""
@@ -31,6 +31,20 @@ class StuckError(ValueError):
     def __init__(self, message: str, blocks: Sequence[int] = ()) -> None:
         super().__init__(message)
         self.blocks = tuple(blocks)
+
+
+def part_of(change: AxisMap, start: int, stop: int) -> AxisMap:
+    """The part of a change that the old entries `start .. stop` have, see `AxisMap.between`.
+
+    Raises:
+        StuckError: they do not lie together, as copies of them stand behind other entries.
+    """
+    indices = change.indices()
+    places = [place for place, old in enumerate(indices) if start <= old < stop]
+    run = indices[places[0] : places[-1] + 1] if places else []
+    if any(old != NEW and not start <= old < stop for old in run):
+        raise StuckError("takes parts of the axis, and copies of one would lie behind another")
+    return change.between(start, stop)
 
 
 class Step(Protocol):
