@@ -53,7 +53,7 @@ REPLACE: list[Row] = [
     ("tower", "- {select: hidden, replace: {Dens: {units: 16}}}",
      "PC303", "{Dens: {units: 16}}", "no layer class `Dens`", "`Dense`"),
     ("tower", "- {select: hidden, replace: {Dense: {units: 16, use_bais: false}}}",
-     "PC303", "false", "`use_bais`", "`use_bias`"),
+     "PC303", "use_bais", "`use_bais`", "`use_bias`"),
     ("tower", "- {select: hidden, replace: {Dense: {units: -3}}}",
      "PC303", "-3", "units", ""),
     ("tower", "- {select: hidden, replace: {Dense: {activation: relu}}}",
