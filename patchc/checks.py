@@ -14,13 +14,13 @@ from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic
 from patchc.model.history import Applied
 from patchc.storage.attach import OPTIMIZER, datasets, find
+from patchc.storage.configuration import comparable
 from patchc.storage.formats import Format
 from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.history import without_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import result_tree
 from patchc.storage.keras_write import Made, entries, metadata_of
-from patchc.storage.older.seen import comparable
 from patchc.storage.stream import Comparison, Progress
 
 

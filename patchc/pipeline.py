@@ -25,7 +25,6 @@ from patchc.storage.digest import Digest
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Made
-from patchc.storage.older.bare_edits import check_readers, check_verbs
 from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
@@ -51,7 +50,7 @@ def plan_file(model: Path, patches: Sequence[Patch], *, again: bool = False) -> 
         PatchError: the file is not understood, or a patch does not fit it.
     """
     with open_model(model) as source, _expected_digest(source, patches) as digest:
-        check_verbs(source, patches)
+        _check_bare(source, patches)
         plan = compile_stack(lambda: source.document(digest.hex()), patches, again=again)
         return _completed(source, plan)
 
@@ -86,8 +85,16 @@ def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
     return Digest(source.file, source.file.size, wanted=wanted)
 
 
+def _check_bare(source: KerasFile, patches: Sequence[Patch]) -> None:
+    """Refuse what needs the architecture, where there are weights alone (PC411)."""
+    if source.bare:
+        from patchc.storage.older.bare_edits import check_verbs  # noqa: PLC0415 (rare)
+
+        check_verbs(source, patches)
+
+
 def _compile(source: KerasFile, patches: Sequence[Patch], *, again: bool) -> Plan:
-    check_verbs(source, patches)
+    _check_bare(source, patches)
     with _expected_digest(source, patches) as digest:
         plan = compile_patches(source.document(digest.hex()), patches, again=again)
     return _completed(source, plan)
@@ -99,7 +106,10 @@ def _completed(source: KerasFile, plan: Plan) -> Plan:
     Raises:
         PatchError: PC411, where weights alone do not tell what would have to follow.
     """
-    check_readers(source, plan)
+    if source.bare:
+        from patchc.storage.older.bare_edits import check_readers  # noqa: PLC0415 (rare)
+
+        check_readers(source, plan)
     lost = _lost_state(source)
     return replace(plan, warnings=(*plan.warnings, *lost)) if lost else plan
 

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.model.document import Document
 from patchc.model.history import Applied
 from patchc.storage.archive import Archive, read_archive
 from patchc.storage.attach import attach_weights
+from patchc.storage.configuration import root_of
 from patchc.storage.digest import Digest
 from patchc.storage.files import InputFile, open_regular
 from patchc.storage.formats import Format
@@ -22,11 +23,12 @@ from patchc.storage.hdf5.tree import DialectError, Group, Hdf5Error
 from patchc.storage.history import contents_digest, read_history
 from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
-from patchc.storage.older.seen import Older, root_of
-from patchc.storage.older.sharded import Shards
-from patchc.storage.older.view import mark_unmatched
 from patchc.storage.stream import Readable
 from patchc.storage.window import Window
+
+if TYPE_CHECKING:  # neither is of a file that Keras 3 wrote
+    from patchc.storage.older.seen import Older
+    from patchc.storage.older.sharded import Shards
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -82,6 +84,11 @@ class KerasFile:
         with Digest(self.file, self.file.size) as digest:
             return str(digest.hex())
 
+    @property
+    def bare(self) -> bool:
+        """Whether it holds weights of which nothing tells how they are connected."""
+        return self.older is not None and self.older.bare
+
     def document(self, digest: str | None = None) -> Document:
         """A fresh document: compiling edits it.
 
@@ -95,7 +102,7 @@ class KerasFile:
             self.older.prepare(root, path)
         attached = attach_weights(root, self.tree, path)
         if self.older is not None:
-            mark_unmatched(root, self.older.view)
+            self.older.mark_unmatched(root)
         members = self.archive.members if self.archive is not None else ()
         names = (member.name for member in members)
         crc = {} if self.weights is None else {"weights_crc32": f"{self.weights.crc:08x}"}

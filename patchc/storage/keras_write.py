@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import patchc
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.history import Applied
 from patchc.storage.archive import Archive
 from patchc.storage.attach import find
+from patchc.storage.background import Background
 from patchc.storage.hdf5.tree import Dataset, Group
-from patchc.storage.hdf5.writer import layout
+from patchc.storage.hdf5.writer import Layout, layout
 from patchc.storage.history import with_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import keeps_weights, result_tree
@@ -33,6 +34,9 @@ from patchc.storage.members import (
 )
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Comparison, Piece, Progress, Sink
+
+if TYPE_CHECKING:
+    from patchc.arrays.dtypes import Array
 
 # What is written loads in every Keras 3; a date would make each result another file.
 _METADATA = {"keras_version": "3.0.0", "date_saved": "1980-01-01@00:00:00"}
@@ -97,9 +101,10 @@ def write_history(
 
 def write_again(source: KerasFile, archive: Archive, tree: Group, output: OutputFile) -> None:
     """Write an archive with its weights laid out anew, which all stand in `tree`."""
+    place = layout(tree)
     with Sink(output, lambda _: None) as sink:
         written = [
-            _write_tree(sink, member, tree, lambda address: _copy_weight(source, sink, address))
+            _write_tree(sink, member, place, lambda address: _copy_weight(source, sink, address))
             if member.name == WEIGHTS
             else _write_copy(source, sink, member)
             for member in archive.members
@@ -210,19 +215,64 @@ def write_weights(source: KerasFile, plan: Plan, output: OutputFile, progress: P
 
 
 def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, made: Made) -> Member:
-    """The weights of a result, copied or made."""
+    """The weights of a result, copied or made; the next one is made while others are copied."""
     entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
-    return _write_tree(
-        sink,
-        member,
-        result_tree(source, plan),
-        lambda address: write_weight(source, plan, sink, entries[address], made),
-    )
+    place = layout(result_tree(source, plan))
+    changed = (entries[address] for address in place.offsets if _is_changed(entries[address]))
+    with _Ahead(source, plan, changed) as ahead:
+
+        def fill(address: str) -> None:
+            entry = entries[address]
+            values = ahead.take(entry) if _is_changed(entry) else None
+            write_weight(source, plan, sink, entry, made, values)
+
+        return _write_tree(sink, member, place, fill)
 
 
-def _write_tree(sink: Sink, member: Member, tree: Group, fill: Callable[[str], None]) -> Member:
-    """Lay weights out anew and fill them in; the CRC is known only then."""
-    place = layout(tree)
+class _Ahead:
+    """Makes changed weights one by one, each from when the one before it was taken."""
+
+    def __init__(self, source: KerasFile, plan: Plan, changed: Iterable[LedgerEntry]) -> None:
+        self._source = source
+        self._plan = plan
+        self._changed = iter(changed)
+        self._entry: LedgerEntry | None = None
+        self._values: Background[Array] | None = None
+        self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._values is not None:
+            self._values.__exit__(None, None, None)
+
+    def _start(self) -> None:
+        entry = self._entry = next(self._changed, None)
+        self._values = Background(lambda: _made(self._source, self._plan, entry)) if entry else None
+
+    def take(self, entry: LedgerEntry) -> Array:
+        """The values of a weight, which is the next one; raises what making them raised."""
+        assert self._values is not None
+        assert entry is self._entry, "weights are written in the order of the layout"
+        values = self._values.result()
+        self._start()
+        return values
+
+
+def _is_changed(entry: LedgerEntry) -> bool:
+    return entry.value.base is None or bool(entry.value.growths)
+
+
+def _made(source: KerasFile, plan: Plan, entry: LedgerEntry) -> Array:
+    # NumPy is imported only where values change, see `patchc.pipeline`
+    from patchc.storage.values import made_values  # noqa: PLC0415
+
+    return made_values(source, plan, entry)
+
+
+def _write_tree(sink: Sink, member: Member, place: Layout, fill: Callable[[str], None]) -> Member:
+    """Write weights as they are laid out; the CRC is known only then."""
     new = rewritten(member, place.size).placed(sink.position)
     header_at = sink.position
     sink.write(local_header(new))
@@ -237,17 +287,30 @@ def _write_tree(sink: Sink, member: Member, tree: Group, fill: Callable[[str], N
     return new
 
 
-def write_weight(source: KerasFile, plan: Plan, sink: Sink, entry: LedgerEntry, made: Made) -> None:
-    """Append the values of one weight of the result: copied, or made."""
-    if entry.value.base is None or entry.value.growths:
-        # NumPy is imported only where values change, see `patchc.pipeline`
-        from patchc.storage.values import fingerprint, made_values, raw_bytes  # noqa: PLC0415
+def write_weight(
+    source: KerasFile,
+    plan: Plan,
+    sink: Sink,
+    entry: LedgerEntry,
+    made: Made,
+    values: Array | None = None,
+) -> None:
+    """Append the values of one weight of the result: copied, or made.
 
-        values = made_values(source, plan, entry)
-        made[entry.address] = fingerprint(values)
-        sink.write(raw_bytes(values))
+    Args:
+        values: what was made for it already.
+    """
+    if not _is_changed(entry):
+        assert entry.value.base is not None
+        _copy_weight(source, sink, entry.value.base)
         return
-    _copy_weight(source, sink, entry.value.base)
+    # NumPy is imported only where values change, see `patchc.pipeline`
+    from patchc.storage.values import fingerprint, raw_bytes  # noqa: PLC0415
+
+    if values is None:
+        values = _made(source, plan, entry)
+    made[entry.address] = fingerprint(values)
+    sink.write(raw_bytes(values))
 
 
 def _copy_weight(source: KerasFile, sink: Sink, address: str) -> None:

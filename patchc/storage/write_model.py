@@ -1,4 +1,7 @@
-"""Writing the result of a plan in the format that is asked for."""
+"""Writing the result of a plan in the format that is asked for.
+
+What older formats need is imported where one is met: it takes a while.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from patchc.model.graph import walk
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Written, copy_file, write_keras, write_weights
-from patchc.storage.older.bare_edits import check_state, is_bare, write_bare
-from patchc.storage.older.recorded_write import recorded_result, write_recorded
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress
 
@@ -53,13 +54,15 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
     Raises:
         PatchError: PC405 or PC406, with what cannot be written and the way out.
     """
-    if is_bare(source):
+    if source.bare:
         _check_bare(source, plan, target, out)
         return
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
         _check_names(plan, out)
     if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
+        from patchc.storage.older.recorded_write import recorded_result  # noqa: PLC0415 (see above)
+
         _check_laid_out(source, out)
         recorded_result(source, plan)
     if target is Format.KERAS_WEIGHTS and not plan.is_empty:
@@ -74,6 +77,8 @@ def _check_laid_out(source: KerasFile, out: str) -> None:
 
 
 def _check_bare(source: KerasFile, plan: Plan, target: Format, out: str) -> None:
+    from patchc.storage.older.bare_edits import check_state  # noqa: PLC0415 (see above)
+
     check_state(source, plan)
     if target is Format.KERAS:
         message = "a .keras file needs the architecture, and the input holds weights alone"
@@ -135,10 +140,14 @@ def write_model(
     """
     if not rewrite and plan.is_empty and target is source.format:
         return copy_file(source, output, progress)
-    if is_bare(source):
+    if source.bare:
+        from patchc.storage.older.bare_edits import write_bare  # noqa: PLC0415 (see above)
+
         return write_bare(source, plan, output, progress)
     if target is Format.KERAS_WEIGHTS:
         return write_weights(source, plan, output, progress)
     if target in {Format.MODEL, Format.WEIGHTS}:
+        from patchc.storage.older.recorded_write import write_recorded  # noqa: PLC0415 (see above)
+
         return write_recorded(source, plan, output, progress)
     return write_keras(source, plan, output, progress)

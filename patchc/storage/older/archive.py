@@ -23,15 +23,14 @@ from patchc.model.config import write_config
 from patchc.model.graph import Graph, Layer, walk
 from patchc.model.initializers import snake_case
 from patchc.storage.attach import OPTIMIZER, attach_weights, datasets, find
+from patchc.storage.configuration import in_keras_order, root_of
 from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.older.seen import (
     Behind,
     Older,
     Seen,
-    in_keras_order,
     put_learning_rate,
     repaired_config,
-    root_of,
 )
 from patchc.storage.older.view import Place, View, assume_shapes, empty_groups, settle_shapes
 from patchc.storage.stream import Readable

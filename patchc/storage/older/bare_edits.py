@@ -21,18 +21,13 @@ from patchc.storage.stream import Progress, Sink
 _POSSIBLE = (InitVerb, Expand, Shrink)
 
 
-def is_bare(source: KerasFile) -> bool:
-    """Whether a file holds weights of which nothing tells how they are connected."""
-    return source.older is not None and source.older.bare
-
-
 def check_verbs(source: KerasFile, patches: Sequence[Patch]) -> None:
     """Refuse what needs the architecture.
 
     Raises:
         PatchError: PC411, for each such edit and key.
     """
-    if not is_bare(source):
+    if not source.bare:
         return
     found = [
         Diagnostic(
@@ -71,7 +66,7 @@ def check_readers(source: KerasFile, plan: Plan) -> None:
     Raises:
         PatchError: PC411, with the layers that may.
     """
-    if not is_bare(source):
+    if not source.bare:
         return
     before = {layer.path: layer for layer in walk(source.document().root)}
     names = [layer.path for layer in walk(plan.base.root) if not layer.is_input]
@@ -156,7 +151,7 @@ def check_state(source: KerasFile, plan: Plan) -> None:
         PatchError: PC411.
     """
     older = source.older
-    if older is None or not is_bare(source):
+    if older is None or not source.bare:
         return
     grows = any(entry.value.growths for entry in plan.ledger.entries)
     if grows and any(datasets(older.root_group, "optimizer")):

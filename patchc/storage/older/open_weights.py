@@ -9,6 +9,7 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.legacy.repair import Repaired, era_of
 from patchc.model.addresses import addresses
 from patchc.storage.attach import find
+from patchc.storage.configuration import root_of
 from patchc.storage.files import InputFile
 from patchc.storage.formats import Format
 from patchc.storage.hdf5.tree import Dataset, Group
@@ -17,7 +18,7 @@ from patchc.storage.older.architecture import Architecture
 from patchc.storage.older.archive import FIRST_ERA, data_end, see_archive, split_names
 from patchc.storage.older.bare import BareLayer, bare_config, layers_of_recorded, layers_of_tree
 from patchc.storage.older.recorded import Recorded
-from patchc.storage.older.seen import Older, root_of, see_recorded
+from patchc.storage.older.seen import Older, see_recorded
 from patchc.storage.older.view import Place, View, empty_groups
 from patchc.storage.stream import Readable
 

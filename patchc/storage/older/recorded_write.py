@@ -10,13 +10,14 @@ from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.legacy.repair import era_of
 from patchc.legacy.restore import RestoreError, Restorer
+from patchc.storage.configuration import comparable
 from patchc.storage.hdf5.tree import Attribute, Group
 from patchc.storage.hdf5.writer import layout
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Made, Written, write_weight
 from patchc.storage.older.recorded_state import put_state
 from patchc.storage.older.recorded_tree import RecordedTree, layer_groups, origins_of
-from patchc.storage.older.seen import Older, comparable, repaired_config
+from patchc.storage.older.seen import Older, repaired_config
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress, Sink
 

@@ -12,10 +12,10 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.layers.infer import InferenceError
 from patchc.layers.optimizers import layout, own_start
 from patchc.legacy.repair import LegacyError, Repaired, repair_model
-from patchc.model.config import ConfigError, check_order, read_config, write_config
-from patchc.model.graph import Layer, flatten, walk
-from patchc.model.order import keras_order
+from patchc.model.config import write_config
+from patchc.model.graph import Layer, walk
 from patchc.storage.attach import attach_weights
+from patchc.storage.configuration import in_keras_order, root_of
 from patchc.storage.hdf5.tree import Dataset, Group, dataset
 from patchc.storage.older.optimizer import OldState, OldTrained, StateError, read_state
 from patchc.storage.older.recorded import OPTIMIZER_WEIGHTS, Recorded
@@ -25,6 +25,7 @@ from patchc.storage.older.view import (
     View,
     assume_shapes,
     group_at,
+    mark_unmatched,
     settle_shapes,
     view_of,
 )
@@ -62,28 +63,15 @@ class Older:
     is_relaid: bool = False
     bare: bool = False
 
+    def mark_unmatched(self, root: Layer) -> None:
+        """Say on layers whose weights cannot be told apart why patchc does not look inside them."""
+        mark_unmatched(root, self.view)
+
     def prepare(self, root: Layer, path: str) -> None:
         """Give a model that was read from the repaired configuration the shapes it has here."""
         settle_shapes(root, path)
         if self.assumed:
             assume_shapes(root)
-
-
-def root_of(config: Any, path: str) -> Layer:
-    """The model of a configuration, its layers in the order in which Keras 3 will have them.
-
-    Raises:
-        PatchError: PC404 where the configuration is not understood.
-    """
-    try:
-        root = read_config(config)
-        check_order(root)
-    except (ConfigError, KeyError, TypeError, IndexError, AttributeError) as error:
-        detail = str(error) if isinstance(error, ConfigError) else "has an unknown layout"
-        message = f"its configuration {detail}"
-        help_text = "save the model again with the Keras that wrote it"
-        raise PatchError(Diagnostic("PC404", message, file=path, help=help_text)) from None
-    return root
 
 
 def repaired_config(config: Any, training: Any, keras_version: str, path: str) -> Repaired:
@@ -98,30 +86,6 @@ def repaired_config(config: Any, training: Any, keras_version: str, path: str) -
         help_text = "save the model again with the Keras that wrote it"
         message = f"its configuration {error}"
         raise PatchError(Diagnostic("PC404", message, file=path, help=help_text)) from None
-
-
-def in_keras_order(root: Layer) -> None:
-    """List the layers of a model, and of all inside it, in the order of `model.layers`."""
-    for model in [root, *walk(root)]:
-        if model.graph is not None and not model.graph.sequential:
-            ordered = keras_order(model.graph)
-            kept = set(ordered)
-            model.graph.layers = [*ordered, *(x for x in model.graph.layers if x not in kept)]
-
-
-def comparable(config: Any, path: str) -> Any:
-    """A configuration without what depends on who wrote it down: order of layers, known shapes."""
-    root = root_of(config, path)
-    in_keras_order(root)
-    for model in [root, *walk(root)]:
-        if model.graph is None:
-            continue
-        model.graph.inputs = flatten(model.graph.inputs)
-        model.graph.outputs = flatten(model.graph.outputs)
-        for call in model.graph.calls():
-            call.outputs = None
-            call.kwargs = {key: value for key, value in call.kwargs.items() if value is not None}
-    return write_config(root)
 
 
 @dataclass(slots=True)
