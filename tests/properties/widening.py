@@ -291,6 +291,7 @@ def widen(choose: Choose) -> Outcome:
         return Outcome(*_judge(model, *chosen), frozenset(kinds))
     finally:
         keras.config.set_floatx(before)
+        keras.backend.clear_session(free_memory=False)  # the dtype policy is kept beside it
 
 
 def _judge(model: Model, name: str, axis: str, by: int) -> tuple[str, str]:
