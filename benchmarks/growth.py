@@ -41,6 +41,8 @@ _SMALL = 32
 _BYTES = ("ConvNeXt", "EfficientNet", "MobileNetV3")
 """Architectures that take pixels from 0 to 255."""
 _SHARE = 0.15
+_IMAGES = 32
+"""How many the batch statistics are taken of: few would leave channels with next to no variance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def build(name: str, dtype: str) -> tuple[Any, Any]:
         elif variable.path.endswith("gamma"):
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
     low, high = (0.0, 255.0) if name.startswith(_BYTES) else (-1.0, 1.0)
-    images = rng.uniform(low, high, (8, side, side, 3)).astype(dtype)
+    images = rng.uniform(low, high, (_IMAGES, side, side, 3)).astype(dtype)
     calibrate(model, images)
     return model, images[:4]
 
@@ -205,10 +207,12 @@ def _work(name: str, dtype: str, folder: Path, each: int) -> dict[str, Any]:
     import patchc
 
     model, images = build(name, dtype)
-    expected = keras.ops.convert_to_numpy(model(images, training=False))
     model.save(folder / "before.keras")
     params = model.count_params()
     del model
+    loaded = keras.models.load_model(folder / "before.keras")
+    expected = keras.ops.convert_to_numpy(loaded(images, training=False))
+    del loaded
     axes, refused = free_axes(folder / "before.keras")
     patch = patchc.loads(patch_text(axes))
     start = time.perf_counter()

@@ -94,6 +94,16 @@ EXACT: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "batch": (IMAGE, lambda x: _flat(LN()(layers.BatchNormalization()(_conv(x)))), COPIES),
     "depthwise": (IMAGE, lambda x: _flat(LN()(layers.DepthwiseConv2D(3)(_conv(x)))), COPIES),
     "flat": (IMAGE, lambda x: LN()(_flat(_conv(x))), COPIES),
+    "each channel a group": (
+        IMAGE,
+        lambda x: _flat(layers.Conv2D(6, 3, groups=6)(_conv(x))),
+        TWO,
+    ),
+    "a group for each channel": (
+        IMAGE,
+        lambda x: _flat(layers.Conv2D(6, 3, groups=6, name="t")(layers.Conv2D(6, 1)(x))),
+        TWO,
+    ),
     "whole groups": (IMAGE, lambda x: _flat(layers.GroupNormalization(3)(_conv(x))), TWO),
     "each its group": (IMAGE, lambda x: _flat(layers.GroupNormalization(-1)(_conv(x))), TWO),
 }
