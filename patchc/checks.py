@@ -148,7 +148,7 @@ def _changed(base: KerasFile, plan: Plan, result: KerasFile, made: Made) -> Chec
 def _as_planned(
     base: KerasFile, plan: Plan, result: KerasFile, entry: LedgerEntry, made: Made
 ) -> bool:
-    # NumPy is imported only where values change, see `patchc.pipeline`
+    # NumPy takes a while to import, and only values that change need it
     from patchc.arrays.produce import same_old_entries  # noqa: PLC0415
     from patchc.storage.values import fingerprint, made_values, stored_values  # noqa: PLC0415
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib import import_module
 from typing import Any
 
 from patchc.beside import Beside, withdrawn_on_failure, write_beside
@@ -241,10 +240,7 @@ def carry_out(
         PatchError: nothing was written.
     """
     source = base.source
-    target = output_format(source, out)
-    if beside.undo is not None:
-        _check_undoable(source, target, os.fspath(out))
-    check_writable(source, plan, target, os.fspath(out))
+    target = _target(source, plan, out, beside)
     place = publishing(
         out,
         force=force,
@@ -253,8 +249,7 @@ def carry_out(
     )
     with withdrawn_on_failure() as published, place as output:
         told = progress(2 * source.file.size)
-        with Background(_load_arrays):
-            written = write_model(source, plan, target, output, told, rewrite=rewrite)
+        written = write_model(source, plan, target, output, told, rewrite=rewrite)
         with (
             Background(output.settle) as on_disk,
             Digest(output, output.size, wanted=base.digest.wanted) as digest,
@@ -279,16 +274,20 @@ def carry_out(
     return report
 
 
+def _target(source: KerasFile, plan: Plan, out: Path, beside: Beside) -> Format:
+    """The format of the output, which can hold the result and be taken back as is wanted."""
+    target = output_format(source, out)
+    if beside.undo is not None:
+        _check_undoable(source, target, os.fspath(out))
+    check_writable(source, plan, target, os.fspath(out))
+    return target
+
+
 def _check_undoable(source: KerasFile, target: Format, path: str) -> None:
     if source.weights is None or source.older is not None or target is not Format.KERAS:
         message = "an undo file is kept for `.keras` files of Keras 3 only"
         way_out = "leave `--undo-file` out, and keep the base"
         raise PatchError(Diagnostic("PC310", message, file=path, help=way_out))
-
-
-def _load_arrays() -> None:
-    """Import NumPy while weights are being copied: it takes as long as 200 MB."""
-    import_module("patchc.storage.values")
 
 
 def _read_back(

@@ -105,6 +105,10 @@ class _HeadAttention(Rule):
     slots: ClassVar[Mapping[str, str]]
     """Name of a projection -> its storage group."""
 
+    def on_one(self, tensor: Any) -> list[Any]:
+        """Self-attention: query and value are the same."""
+        return [tensor, tensor]
+
     def heads(self, config: Config) -> Mapping[str, tuple[Sized, Sized]]:
         """Heads and size of each projection, in the order in which Keras makes them."""
         raise NotImplementedError
@@ -244,10 +248,6 @@ class MultiHeadAttention(_HeadAttention):
         kept = {"value_dim": self.size_of(config, "value_dim")} if dimension == "key_dim" else {}
         return {**kept, dimension: size}
 
-    def on_one(self, tensor: Any) -> list[Any]:
-        """Self-attention: query and value are the same."""
-        return [tensor, tensor]
-
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output; with `return_attention_scores` the scores of each head.
 
@@ -324,10 +324,6 @@ class GroupQueryAttention(_HeadAttention):
             raise RuleError("needs inputs of three axes")
         if query[-1] != value[-1]:
             raise RuleError(f"needs query and value of the same width, got {query} and {value}")
-
-    def on_one(self, tensor: Any) -> list[Any]:
-        """Self-attention: query and value are the same."""
-        return [tensor, tensor]
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The output; with `return_attention_scores` the scores of each query head."""

@@ -265,7 +265,7 @@ def _is_changed(entry: LedgerEntry) -> bool:
 
 
 def _made(source: KerasFile, plan: Plan, entry: LedgerEntry) -> Array:
-    # NumPy is imported only where values change, see `patchc.pipeline`
+    # NumPy takes a while to import, and only values that change need it
     from patchc.storage.values import made_values  # noqa: PLC0415
 
     return made_values(source, plan, entry)
@@ -304,7 +304,7 @@ def write_weight(
         assert entry.value.base is not None
         _copy_weight(source, sink, entry.value.base)
         return
-    # NumPy is imported only where values change, see `patchc.pipeline`
+    # NumPy takes a while to import, and only values that change need it
     from patchc.storage.values import fingerprint, raw_bytes  # noqa: PLC0415
 
     if values is None:
