@@ -31,6 +31,16 @@ def settle(context: Context) -> None:
     """
     for graph in graphs_below(context.root):
         _tidy(context, graph)
+    settle_shapes(context)
+
+
+def settle_shapes(context: Context) -> None:
+    """The part of `settle` that is left where no connection has changed.
+
+    Raises:
+        PatchError: PC302 where shapes or weights do not fit, PC308 where an
+            unknown class would have to follow.
+    """
     assert context.root.graph is not None
     try:
         changed = infer(context.root.graph)

@@ -240,13 +240,20 @@ def walk(root: Layer, *, into_aliases: bool = False) -> Iterator[Layer]:
 
 def flatten(structure: Any) -> list[Tensor]:
     """The tensors of a nested structure in Keras's order: dicts by sorted key."""
+    found: list[Tensor] = []
+    _collect(structure, found)
+    return found
+
+
+def _collect(structure: Any, found: list[Tensor]) -> None:
     if isinstance(structure, Tensor):
-        return [structure]
-    if isinstance(structure, Mapping):
-        return [tensor for key in sorted(structure) for tensor in flatten(structure[key])]
-    if isinstance(structure, (list, tuple)):
-        return [tensor for item in structure for tensor in flatten(item)]
-    return []
+        found.append(structure)
+    elif isinstance(structure, (list, tuple)):
+        for item in structure:
+            _collect(item, found)
+    elif isinstance(structure, dict) and structure:
+        for key in sorted(structure):
+            _collect(structure[key], found)
 
 
 def map_tensors(change: Callable[[Tensor], Any], structure: Any) -> Any:
