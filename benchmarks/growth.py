@@ -5,8 +5,10 @@ untrained weights and batch statistics of random images, finds its free axes,
 and grows all of them together by 15 % (or to twice their size, where a
 normalisation takes nothing but multiples), once in float32 and once in
 float64.  The result is loaded with Keras and its logits are held against those
-of the model before.  With `--each N` it also grows N axes of each model one at
-a time.  A child process works on one model, so that memory is given back.
+of the model before.  What grew by 15 % is shrunk again, and the weights are
+held against the original's ("back": how many, and how far off in units of the
+last place).  With `--each N` it also grows N axes of each model one at a time.
+A child process works on one model, so that memory is given back.
 """
 
 from __future__ import annotations
@@ -61,15 +63,31 @@ class Axis:
     size: int
     to: int
 
+    @property
+    def is_doubled(self) -> bool:
+        """Whether it takes nothing but multiples."""
+        return self.to == 2 * self.size > 2
+
     def edit(self) -> str:
         """The edit that grows it."""
         name = json.dumps(self.layer)
         return f"  - select: {name}\n    expand: {{to: {self.to}, axis: {self.key}}}\n"
 
+    def edit_back(self) -> str:
+        """The edit that takes the new entries away again."""
+        name = json.dumps(self.layer)
+        new = list(range(self.size, self.to))
+        return f"  - select: {name}\n    shrink: {{drop: {new}, axis: {self.key}}}\n"
+
 
 def patch_text(axes: Sequence[Axis]) -> str:
     """The patch that grows some axes."""
     return "patchc: 1\nid: all-axes\nedits:\n" + "".join(axis.edit() for axis in axes)
+
+
+def patch_back(axes: Sequence[Axis]) -> str:
+    """The patch that takes the new entries of some axes away again."""
+    return "patchc: 1\nid: back\nedits:\n" + "".join(axis.edit_back() for axis in axes)
 
 
 # ------------------------------------------------------------------------------- axes
@@ -192,6 +210,27 @@ def difference(before: Any, after: Any) -> float:
     return float(np.abs(before - after).max() / np.abs(before).max())
 
 
+def distance(one: Path, two: Path) -> tuple[int, float]:
+    """How many weights of two files are not the same bits, and the largest distance in ulp."""
+    import numpy as np
+
+    from patchc.storage.attach import datasets
+    from patchc.storage.open_model import open_model
+    from patchc.storage.values import stored_values
+
+    changed, furthest = 0, 0.0
+    with open_model(one) as before, open_model(two) as after:
+        addresses = [address for address, _ in datasets(before.tree)]
+        assert addresses == [address for address, _ in datasets(after.tree)]
+        for address in addresses:
+            old, new = stored_values(before, address), stored_values(after, address)
+            if old.tobytes() != new.tobytes():
+                changed += 1
+                off = np.abs(old.astype(np.float64) - new) / np.spacing(np.abs(old))
+                furthest = max(furthest, float(off.max()))
+    return changed, furthest
+
+
 def work(name: str, each: int) -> dict[str, Any]:
     """All figures of one architecture."""
     row: dict[str, Any] = {"name": name}
@@ -230,11 +269,16 @@ def _work(name: str, dtype: str, folder: Path, each: int) -> dict[str, Any]:
     figure = grown(axes)
     if dtype == "float64":
         return {"float64": figure}
+    widened = [axis for axis in axes if not axis.is_doubled]
+    wide, back = folder / "wide.keras", folder / "back.keras"
+    patchc.apply(folder / "before.keras", patchc.loads(patch_text(widened)), wide, digest=False)
+    patchc.apply(wide, patchc.loads(patch_back(widened)), back, digest=False)
     picked = random.Random(name).sample(axes, min(each, len(axes)))
     return {
         "float32": figure,
         "axes": len(axes),
-        "doubled": sum(axis.to == 2 * axis.size > 2 for axis in axes),
+        "doubled": sum(axis.is_doubled for axis in axes),
+        "back": distance(folder / "before.keras", back),
         "refused": refused,
         "params": [params, plan.params["after"]],
         "plan": planned,
@@ -269,7 +313,9 @@ def main(arguments: Sequence[str]) -> int:
         place = words.index("--each")
         each = int(words[place + 1])
         del words[place : place + 2]
-    print("architecture         axes  doubled  params                float32   float64   plan")
+    print(
+        "architecture         axes  doubled  params                float32   float64   plan   back"
+    )
     rows = []
     for row in _rows(words or NAMES, each):
         rows.append(row)
@@ -282,9 +328,11 @@ def _show(row: dict[str, Any]) -> None:
         print(f"{row['name']:<20} failed: {row['failed']}", flush=True)
         return
     before, after = (f"{count / 1e6:.1f} M" for count in row["params"])
+    changed, off = row["back"]
     print(
         f"{row['name']:<20}{row['axes']:>5}{row['doubled']:>9}  {before:>8} -> {after:>8}"
-        f"  {row['float32']:>8.1e}  {row['float64']:>8.1e}  {row['plan']:5.1f} s",
+        f"  {row['float32']:>8.1e}  {row['float64']:>8.1e}  {row['plan']:5.1f} s  "
+        + ("the same bits" if not changed else f"{changed}, {off:.0f} ulp"),
         flush=True,
     )
     if row["each"]:
@@ -306,6 +354,8 @@ def _bars(rows: Sequence[dict[str, Any]]) -> int:
         bars.at_most("median difference, float32, in 1e-6", 1e6 * median(figures), 1)
         largest = max(row["float64"] for row in done)
         bars.at_most("largest difference, float64, in 1e-12", 1e12 * largest, 100)
+        furthest = max(row["back"][1] for row in done)
+        bars.at_most("weights grown and shrunk again, ulp", furthest, 1)
     if single:
         wrong = sum(figure > 3e-5 for figure in single)
         bars.at_most(f"axes that differ, of {len(single)} one at a time", wrong, 0)
