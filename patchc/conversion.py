@@ -12,6 +12,7 @@ from patchc.legacy.notes import Missing, Repair
 from patchc.pipeline import ProgressFactory, carry_out, no_progress
 from patchc.results import Report
 from patchc.storage.checked import CheckedBase, open_checked
+from patchc.storage.write_model import name_repairs
 
 Path = str | os.PathLike[str]
 
@@ -107,5 +108,5 @@ def convert_opened(
     )
     if older is None:
         return Conversion(report, (), ())
-    repaired = older.repaired
-    return Conversion(report, repaired.repairs, repaired.missing, older.lost_state)
+    repairs = (*older.repaired.repairs, *name_repairs(base.source, plan))
+    return Conversion(report, repairs, older.repaired.missing, older.lost_state)

@@ -237,7 +237,7 @@ def _layer_facts(layer: Layer, root: Layer) -> LayerFacts:
         path=layer.path,
         name=layer.name,
         class_name=layer.class_name,
-        depth=layer.path.count("/"),
+        depth=_depth(layer),
         output_shapes=None if outputs is None else tuple(spec.shape for spec in outputs),
         calls=len(layer.calls),
         params=sum(sizes),
@@ -248,6 +248,12 @@ def _layer_facts(layer: Layer, root: Layer) -> LayerFacts:
         opaque=layer.opaque,
         shared_with=layer.alias_of.path if layer.alias_of else None,
     )
+
+
+def _depth(layer: Layer) -> int:
+    """Number of models below the root that it stands in: a name of Keras 2 may hold a slash."""
+    owner = layer.home.owner if layer.home is not None else layer
+    return 0 if owner.home is None else 1 + _depth(owner)
 
 
 # ------------------------------------------------------------------------ selection

@@ -27,7 +27,13 @@ from patchc.storage.keras_write import Made
 from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
-from patchc.storage.write_model import check_writable, output_format, write_model
+from patchc.storage.write_model import (
+    check_writable,
+    name_repairs,
+    output_format,
+    plan_for,
+    write_model,
+)
 
 Path = str | os.PathLike[str]
 ProgressFactory = Callable[[int], Progress]
@@ -109,8 +115,10 @@ def _completed(source: KerasFile, plan: Plan) -> Plan:
         from patchc.storage.older.bare_edits import check_readers  # noqa: PLC0415 (rare)
 
         check_readers(source, plan)
-    lost = _lost_state(source)
-    return replace(plan, warnings=(*plan.warnings, *lost)) if lost else plan
+    warnings = (*plan.warnings, *_lost_state(source))
+    repairs = tuple(repair.to_dict() for repair in name_repairs(source, plan))
+    base = replace(plan.base, repairs=(*plan.base.repairs, *repairs))
+    return replace(plan, base=base, warnings=warnings)
 
 
 def _lost_state(source: KerasFile) -> tuple[Diagnostic, ...]:
@@ -241,6 +249,7 @@ def carry_out(
     """
     source = base.source
     target = _target(source, plan, out, beside)
+    plan = plan_for(source, plan, target)
     place = publishing(
         out,
         force=force,
@@ -362,7 +371,7 @@ def verify_files(
     """
     with open_model(before) as source, open_model(after, beside=before) as result:
         # What BEFORE went through earlier says nothing of AFTER.
-        plan = _compile(source, patches, again=True)
+        plan = plan_for(source, _compile(source, patches, again=True), result.format)
         checks = check_result(source, plan, result, no_progress(0))
         if run is not False:
             checks += _compared(before, after, patches, plan, {} if run is True else run)

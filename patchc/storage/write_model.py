@@ -6,15 +6,19 @@ What older formats need is imported where one is met: it takes a while.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
-from patchc.model.graph import walk
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Written, copy_file, write_keras, write_weights
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress
+
+if TYPE_CHECKING:
+    from patchc.legacy.notes import Repair
 
 _KERAS, _WEIGHTS = ".keras", ".weights.h5"
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
@@ -48,6 +52,27 @@ def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
     raise PatchError(Diagnostic("PC406", message, file=name, help=help_text))
 
 
+def plan_for(source: KerasFile, plan: Plan, target: Format) -> Plan:
+    """The plan of a result in a format: with the names that Keras 3 takes, in a `.keras` file."""
+    if target is not Format.KERAS or source.older is None:
+        return plan
+    from patchc.legacy.slashes import without_slashes  # noqa: PLC0415 (see above)
+
+    found = without_slashes(plan.config)
+    ends = ([found.end(end) for end in side] for side in (plan.inputs, plan.outputs))
+    inputs, outputs = map(tuple, ends)
+    return replace(plan, config=found.config, inputs=inputs, outputs=outputs)
+
+
+def name_repairs(source: KerasFile, plan: Plan) -> tuple[Repair, ...]:
+    """The layers that `plan_for` gives another name in a `.keras` file."""
+    if source.older is None:
+        return ()
+    from patchc.legacy.slashes import without_slashes  # noqa: PLC0415 (see above)
+
+    return without_slashes(plan.config).repairs
+
+
 def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> None:
     """Refuse, before anything is written, what the format of the output cannot hold.
 
@@ -59,7 +84,6 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
         return
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
-        _check_names(plan, out)
     if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
         from patchc.storage.older.recorded_write import recorded_result  # noqa: PLC0415 (see above)
 
@@ -90,17 +114,6 @@ def _check_architecture_stays(source: KerasFile, plan: Plan, out: str) -> None:
     if plan.config != source.config or source.older is not None:
         message = "the architecture changes with the weights, or is of an older Keras"
         help_text = "write both as .keras: `-o NAME.keras`"
-        raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
-
-
-def _check_names(plan: Plan, out: str) -> None:
-    """Refuse names that Keras 3 does not take: the file would not open."""
-    found = [layer.path for layer in walk(plan.base.root) if "/" in layer.name]
-    if found:
-        listed = ", ".join(f"`{path}`" for path in found[:4])
-        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
-        message = f"Keras 3 takes no layer name with a slash: {listed}{more}"
-        help_text = "write the result in the format of the input, or `rename` these layers first"
         raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
 
 

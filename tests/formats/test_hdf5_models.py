@@ -78,16 +78,6 @@ def test_a_name_that_tells_no_format(tmp_path: Path, name: str) -> None:
     patched(base, HEAD, "new.hdf5")
 
 
-def test_names_with_a_slash(tmp_path: Path) -> None:
-    names = {"a/b": {"a/b/kernel:0": (4, 5), "a/b/bias:0": (5,)}}
-    layers = [dense("a/b", 5, batch_input_shape=[None, 4])]
-    config = {"class_name": "Sequential", "config": {"name": "m", "layers": layers}}
-    base = write(tmp_path / "old.h5", names, config)
-    assert stored(patched(base, HEAD, "new.h5"))["model_weights/a/b/a/b/bias:0"].shape == (7,)
-    code, message, help_ = refused(base, HEAD, "new.keras")
-    assert (code, "slash" in message, "rename" in help_) == ("PC406", True, True)
-
-
 def test_the_same_model_as_keras(tmp_path: Path) -> None:
     base = write(tmp_path / "old.h5", MLP, mlp_config())
     result = patched(base, FREEZE, "new.keras")

@@ -90,6 +90,7 @@ class _Layers:
         self.root = plan.base.root
         self.groups = addresses(self.root)
         self.base = source.document()
+        self.names = {layer.path: layer.name for layer in walk(self.base.root)}
         self.suffix = "" if era_of(self.recorded.keras_version) >= 3 else ":0"
         self.by_leaf = self._by_leaf()
 
@@ -159,8 +160,8 @@ class _Layers:
         """The recorded name, where the weight keeps its layer and that its name."""
         base = None if entry.value.copied else entry.value.base or entry.value.replaces
         place = self.older.view.places.get(base or "")
-        origin = (leaf.origin or "").rpartition("/")[2]
-        if place is not None and origin == leaf.name and place.layer == top.origin:
+        same = self.names.get(leaf.origin or "") == leaf.name
+        if place is not None and same and place.layer == top.origin:
             return place.weight
         own = entry.path.removeprefix(f"{(leaf.alias_of or leaf).path}/")
         return f"{leaf.name}/{own}{self.suffix}"
