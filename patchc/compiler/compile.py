@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from patchc.compiler.context import Context
 from patchc.compiler.expectations import check_expectations
-from patchc.compiler.ledger import ledger_of, parameter_counts
+from patchc.compiler.ledger import ledger_of, parameter_count, parameter_counts
 from patchc.compiler.new_layers import new_layer_problems
 from patchc.compiler.optimizer import (
     Training,
@@ -107,8 +109,9 @@ def compile_patches(document: Document, patches: Sequence[Patch], *, again: bool
     optimizer = stored_optimizer(document.root, document.optimizer)
     training = Training(optimizer, trainable_weights(document.root))
     context = _context(document)
-    _run(context, patches, again=again)
-    labels = [label for patch in patches for label in labels_of(patch)]
+    costs = _run(context, patches, again=again)
+    told = [label for patch in patches for label in labels_of(patch)]
+    labels = [dataclasses.replace(label, params=n) for label, n in zip(told, costs, strict=True)]
     context.edit_number = len(labels) - 1  # what follows from all edits is told with the last
     warn_of_lossless(context)
     return _finish(context, patches, labels, before, params, training)
@@ -142,13 +145,14 @@ def _context(document: Document) -> Context:
 # -------------------------------------------------------------------------- edits
 
 
-def _run(context: Context, patches: Sequence[Patch], *, again: bool) -> None:
-    """Compile edit after edit.
+def _run(context: Context, patches: Sequence[Patch], *, again: bool) -> list[int]:
+    """Compile edit after edit; returns by how many parameters each changes the model.
 
     After an edit that fails, later ones are still checked for what they
     select and for their new layers, so that one run finds as much as it can.
     """
     found: list[Diagnostic] = []
+    sizes = [parameter_count(context.root)]
     done = [applied.id for applied in context.document.history]
     for patch in patches:
         context.patch = patch
@@ -166,12 +170,16 @@ def _run(context: Context, patches: Sequence[Patch], *, again: bool) -> None:
                 found += error.diagnostics
                 context.problems.clear()
             context.edit_number += 1
+            sizes.append(parameter_count(context.root))
         if not found:
             change_training(context)
-        context.edit_number += patch.compile is not None
+        if patch.compile is not None:
+            context.edit_number += 1
+            sizes.append(sizes[-1])
         done.append(patch.id)
     if found:
         raise PatchError(*found)
+    return [after - before for before, after in pairwise(sizes)]
 
 
 def _compile_edit(context: Context) -> None:

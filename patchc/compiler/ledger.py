@@ -63,10 +63,22 @@ def _size(shape: tuple[int, ...]) -> int:
 
 def parameter_counts(root: Layer) -> tuple[int, int]:
     """All parameters of a model, and those that train."""
-    total = trainable = 0
-    for layer in [root, *walk(root)]:
-        if layer.alias_of is None:
-            does = bool(layer.weights) and trains(layer, root)
-            total += sum(weight.size for weight in layer.weights if weight.twin is None)
-            trainable += sum(w.size for w in layer.weights if does and w.trainable)
-    return total, trainable
+    trainable = sum(
+        weight.size
+        for layer in [root, *walk(root)]
+        if layer.alias_of is None and layer.weights and trains(layer, root)
+        for weight in layer.weights
+        if weight.trainable
+    )
+    return parameter_count(root), trainable
+
+
+def parameter_count(root: Layer) -> int:
+    """All parameters of a model."""
+    return sum(
+        weight.size
+        for layer in [root, *walk(root)]
+        if layer.alias_of is None
+        for weight in layer.weights
+        if weight.twin is None
+    )

@@ -114,6 +114,7 @@ class EditLabel:
 
     Args:
         text: `edits[0] expand`.
+        params: by how many parameters the edit changes the model.
     """
 
     patch: str
@@ -121,6 +122,7 @@ class EditLabel:
     file: str
     line: int
     why: str | None
+    params: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,14 @@ class Plan:
             "base": self._base_facts(),
             "patches": [patch.to_dict() for patch in self.patches],
             "edits": [
-                {"patch": e.patch, "edit": e.text, "file": e.file, "line": e.line, "why": e.why}
+                {
+                    "patch": e.patch,
+                    "edit": e.text,
+                    "file": e.file,
+                    "line": e.line,
+                    "why": e.why,
+                    "params": e.params,
+                }
                 for e in self.edits
             ],
             "operations": [operation.to_dict() for operation in self.operations],

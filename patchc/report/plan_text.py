@@ -98,8 +98,9 @@ def _header(plan: Plan, paint: Paint) -> Iterator[str]:
 
 def _edit(label: EditLabel, items: Sequence[Item], paint: Paint) -> Iterator[str]:
     where = paint.dim(f"{safe(label.file)}:{label.line}")
+    cost = f"  {label.params:+,} params" if label.params else ""
     why = f"  # {safe(label.why)}" if label.why else ""
-    yield f"{paint.bold(safe(label.text))}  {where}{why}"
+    yield f"{paint.bold(safe(label.text))}  {where}{cost}{why}"
     if not items:
         yield "  nothing to do"
     yield from _item_lines(items, paint, "")

@@ -133,3 +133,13 @@ def test_validate_tells_it_in_every_format(desk: Path) -> None:
     data = json.loads(CliRunner().invoke(program(), [*args, "--format", "json"]).stdout)
     assert data["independent"] == [["a", "b"]]
     assert not list(Draft7Validator(json.loads(read_schema("report"))).iter_errors(data))
+
+
+def test_each_edit_tells_what_it_costs_and_together_they_cost_what_the_plan_says(
+    desk: Path,
+) -> None:
+    plan = stacked(patch("a", GROW, FREEZE), patch("b", {"select": "hidden", "expand": {"by": 3}}))
+    costs = [edit.params for edit in plan.edits]
+    assert [bool(cost) for cost in costs] == [True, False, True]
+    assert sum(costs) == plan.params["after"] - plan.params["before"]
+    assert f"edits[0] expand  b.yaml:5  {costs[2]:+} params" in str(plan)

@@ -84,6 +84,7 @@ def edits(plan: Plan) -> Html:
                 "h3",
                 label.text,
                 element("span", f" {label.file}:{label.line}", class_="quiet"),
+                f" {label.params:+,} params" if label.params else "",
                 element("span", f" {label.why}" if label.why else "", class_="why"),
             ),
             *(_items(items) if items else [element("p", "nothing to do", class_="quiet")]),
