@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,49 +11,13 @@ import pytest
 from keras import layers, ops
 
 import patchc
-
-Build = Callable[[Any], Any]
-
-
-def _shuffle(x: Any, groups: int) -> Any:
-    """The channel shuffle of ShuffleNet."""
-    _, height, width, channels = x.shape
-    x = ops.reshape(x, (-1, height, width, groups, channels // groups))
-    return ops.reshape(ops.transpose(x, (0, 1, 2, 4, 3)), (-1, height, width, channels))
-
-
-def _windows(x: Any, size: int) -> Any:
-    """The windows of a Swin transformer, and back."""
-    _, height, width, channels = x.shape
-    rows, columns = height // size, width // size
-    x = ops.reshape(x, (-1, rows, size, columns, size, channels))
-    x = ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, size * size, channels))
-    x = layers.Dense(channels, activation="relu")(x)
-    x = ops.reshape(x, (-1, rows, columns, size, size, channels))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (-1, height, width, channels))
-
-
-def _merge(x: Any) -> Any:
-    """The patch merging of a Swin transformer."""
-    parts = [x[:, i::2, j::2, :] for j in (0, 1) for i in (0, 1)]
-    return layers.Dense(6)(ops.concatenate(parts, axis=-1))
+from tests.acceptance.widening import with_head
+from tests.patterns import IMAGE, PATTERNS, Build, on_image, shuffle
 
 
 def _gate(x: Any) -> Any:
     value, gate = ops.split(x, 2, axis=-1)
     return value * ops.sigmoid(gate)
-
-
-def _interleave(x: Any) -> Any:
-    """Heads of keys, each as often as query heads read it."""
-    x = ops.reshape(x, (-1, 4, 4, 2, x.shape[-1] // 2))
-    return ops.repeat(x, 3, axis=3)
-
-
-def _shortcut(x: Any) -> Any:
-    """The zero-padded shortcut of the first residual networks."""
-    wide = layers.Conv2D(12, 3, padding="same", name="wide")(x)
-    return wide + ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, 12 - x.shape[-1]]])
 
 
 def _attend(x: Any) -> Any:
@@ -72,17 +35,10 @@ def _batch(x: Any) -> Any:
 # From the tensor that grows, (batch, 4, 4, 8), to one that is read, and by how much it grows; 0
 # stands for the layer `value`.
 FOLLOWS: dict[str, tuple[Build, int]] = {
-    "channel shuffle": (lambda x: _shuffle(x, 2), 4),
-    "channel shuffle in four": (lambda x: _shuffle(x, 4), 4),
-    "windows": (lambda x: _windows(x, 2), 3),
-    "patch merging": (_merge, 3),
-    "pixel shuffle": (lambda x: ops.depth_to_space(x, 2), 4),
+    **PATTERNS,
+    "channel shuffle in four": (lambda x: shuffle(x, 4), 4),
     "space to depth": (lambda x: ops.space_to_depth(x, 2), 3),
-    "gated linear unit": (lambda x: ops.glu(x), 2),
     "gate by hand": (_gate, 4),
-    "unflatten": (lambda x: ops.reshape(x, (-1, 4, 4, 2, 2, 2)), 4),
-    "grouped-query interleave": (_interleave, 4),
-    "zero-padded shortcut": (_shortcut, 3),
     "transpose": (lambda x: layers.Dense(3)(ops.transpose(x, (0, 3, 1, 2))), 3),
     "reverse": (lambda x: ops.flip(x, axis=-1), 3),
     "roll": (lambda x: ops.roll(x, 3, axis=-1), 3),
@@ -143,17 +99,8 @@ FOLLOWS: dict[str, tuple[Build, int]] = {
 }  # fmt: skip
 
 
-def _model(build: Build, grown: str = "t") -> Any:
-    keras.utils.set_random_seed(3)
-    keras.backend.clear_session()
-    given = keras.Input((4, 4, 3))
-    x = build(layers.Conv2D(8, 3, padding="same", activation="relu", name="t")(given))
-    x = layers.Dense(4)(layers.Flatten(name="flat")(x) if len(x.shape) > 2 else x)
-    model = keras.Model(given, x)
-    rng = np.random.default_rng(1)
-    for variable in model.weights:
-        variable.assign(rng.uniform(-0.4, 0.6, variable.shape))
-    return model
+def _model(build: Build) -> Any:
+    return with_head(IMAGE, on_image(build))
 
 
 def _patch(verb: str, layer: str = "t") -> Any:

@@ -17,11 +17,6 @@ Build = Callable[[Any], Any]
 DENSE = "expand: {by: 2}"
 
 
-def _state(x: Any) -> Any:
-    _, hidden, cell = layers.LSTM(6, name="t", return_state=True)(x)
-    return layers.LSTM(6)(x, initial_state=[hidden, cell])
-
-
 def _attend(x: Any, query: str, other: str) -> Any:
     q, k = layers.Dense(6, name=query)(x), layers.Dense(7, name=other)(x)
     return layers.MultiHeadAttention(2, 3)(q, k)
@@ -41,17 +36,6 @@ def _conv(x: Any) -> Any:
 
 
 SEQUENCE: dict[str, Build] = {
-    "lstm": lambda x: layers.LSTM(6, name="t")(x),
-    "lstm sequences": lambda x: layers.LSTM(6, name="t", return_sequences=True)(x),
-    "lstm without forget bias": lambda x: layers.LSTM(6, name="t", unit_forget_bias=False)(x),
-    "lstm state": _state,
-    "gru": lambda x: layers.GRU(6, name="t")(x),
-    "gru reset before": lambda x: layers.GRU(6, name="t", reset_after=False)(x),
-    "simple rnn": lambda x: layers.SimpleRNN(6, name="t")(x),
-    "bidirectional": lambda x: layers.Bidirectional(layers.LSTM(6), name="t")(x),
-    "bidirectional sum": lambda x: layers.Bidirectional(
-        layers.GRU(6, return_sequences=True), merge_mode="sum", name="t"
-    )(x),
     "read by lstm": lambda x: layers.LSTM(4)(_dense(x)),
     "time distributed": lambda x: layers.TimeDistributed(layers.Dense(6), name="t")(x),
     "read by time distributed": lambda x: layers.TimeDistributed(layers.Dense(6))(_dense(x)),

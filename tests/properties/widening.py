@@ -17,6 +17,8 @@ from keras import layers, ops
 import patchc
 from patchc.layers.base import complete
 from patchc.layers.registry import rule_by_name
+from tests.acceptance.widening import new_places
+from tests.patterns import shuffle
 
 T = TypeVar("T")
 Model = Any
@@ -158,7 +160,7 @@ IMAGE: dict[str, Step] = {
     "Flatten": _layer(lambda c, s: layers.Flatten()),
     "to a sequence": lambda g, x: g.call(
         layers.Reshape((x.shape[1] * x.shape[2], x.shape[3])), x),
-    "shuffle": lambda g, x: g.operate("Reshape", _shuffle(x)) if x.shape[-1] % 2 == 0 else x,
+    "shuffle": lambda g, x: g.operate("Reshape", shuffle(x)) if x.shape[-1] % 2 == 0 else x,
     "squeeze and excite": lambda g, x: x * g.call(
         layers.Dense(x.shape[-1], "sigmoid"),
         g.call(layers.GlobalAveragePooling2D(keepdims=True), x)),
@@ -182,12 +184,6 @@ def _halves(growing: Growing, x: Any) -> Any:
         return x
     one, other = ops.split(x, 2, axis=-1)
     return growing.operate("Split", one * ops.tanh(other))
-
-
-def _shuffle(x: Any) -> Any:
-    _, height, width, channels = x.shape
-    x = ops.reshape(x, (-1, height, width, 2, channels // 2))
-    return ops.reshape(ops.swapaxes(x, 3, 4), (-1, height, width, channels))
 
 
 def random_graph(choose: Choose) -> tuple[Model, set[str]]:
@@ -298,7 +294,7 @@ def _judge(model: Model, name: str, axis: str, by: int) -> tuple[str, str]:
     verb = f"expand: {{by: {by}, axis: '{axis}'}}"
     patch = patch_of(name, verb)
     try:
-        places = _new_places(patchc.plan(model, patch), name, by)
+        places = new_places(patchc.plan(model, patch), name, by)
     except patchc.PatchError as error:
         return "refused", error.diagnostics[0].message
     wide = patchc.apply(model, patch)
@@ -313,13 +309,3 @@ def _judge(model: Model, name: str, axis: str, by: int) -> tuple[str, str]:
         if not far <= TOLERANCE or model.count_params() != back.count_params():
             return "different", f"{name} {verb} and back: {far:.1e}"
     return "same", ""
-
-
-def _new_places(plan: Any, name: str, by: int) -> list[int]:
-    """Where the new entries of the layer's own axis are; none where they are copies."""
-    for entry in plan.ledger.entries:
-        for growth in entry.value.growths if entry.path.startswith(f"{name}/") else ():
-            indices = growth.map.indices()
-            if growth.blocks == 1 and growth.map.new == by:
-                return [place for place, old in enumerate(indices) if old == -1]
-    return []
