@@ -280,6 +280,12 @@ _TEXT = {
         before the patch, and its weights carry what they have learned; what the patch had dropped
         or overwritten comes back as it was then, because nothing has trained it since.
         Example: `patchc revert trained.keras --undo once.undo -o out.keras`.""",
+    "PC912 more layers may read what changes": """
+        The file holds weights alone. One edit changes the features of a layer and another one what
+        reads them; further layers take as many features, and nothing tells whether they read the
+        same ones. They stay as they are. Change what they read as well if they do, or put the
+        architecture beside the file.
+        Example: `select: hidden` and `select: "out:input"`, where `gate` reads 64 features too.""",
 }
 
 CODES: Mapping[str, Code] = {

@@ -112,9 +112,9 @@ def _completed(source: KerasFile, plan: Plan) -> Plan:
         PatchError: PC411, where weights alone do not tell what would have to follow.
     """
     if source.bare:
-        from patchc.storage.older.bare_edits import check_readers  # noqa: PLC0415 (rare)
+        from patchc.storage.older.bare_readers import check_readers  # noqa: PLC0415 (rare)
 
-        check_readers(source, plan)
+        plan = check_readers(source, plan)
     warnings = (*plan.warnings, *_lost_state(source))
     repairs = tuple(repair.to_dict() for repair in name_repairs(source, plan))
     base = replace(plan.base, repairs=(*plan.base.repairs, *repairs))

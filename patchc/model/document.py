@@ -50,6 +50,8 @@ class Document:
             `layer`, `what` and `reason`; it takes effect in a `.keras` output.
         history: the patches that made the model, oldest first.
         keras_version: of the Keras that wrote it, "" where that is not known.
+        unconnected: each layer stands between an input and an output of its
+            own, because nothing tells what reads what; both may change.
     """
 
     root: Layer
@@ -62,6 +64,7 @@ class Document:
     history: tuple[Applied, ...] = ()
     keras_version: str = ""
     repairs: tuple[Mapping[str, str], ...] = ()
+    unconnected: bool = False
 
 
 def structure_hash(root: Layer) -> str:

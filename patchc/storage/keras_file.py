@@ -117,6 +117,7 @@ class KerasFile:
             history=self.history,
             keras_version=self.keras_version,
             repairs=self._repairs(),
+            unconnected=self.bare,
         )
 
     def _repairs(self) -> tuple[Mapping[str, str], ...]:

@@ -40,6 +40,83 @@ def test_a_layer_that_others_may_read_does_not_grow(tmp_path: Path) -> None:
     assert "w.json" in help_
 
 
+GROW = "{select: hidden, expand: {by: 2, at: [0, 3]}}"
+
+
+def several(base: Path, out: str, *edits: str) -> Path:
+    """Apply edits; every check holds."""
+    text = "".join(f"  - {edit}\n" for edit in edits)
+    patch, result = patchc.loads(f"patchc: 1\nid: change\nedits:\n{text}"), base.parent / out
+    assert patchc.apply(base, patch, result).ok
+    assert patchc.verify(base, result, patch).ok
+    return result
+
+
+def test_a_further_edit_names_what_reads_a_layer(tmp_path: Path) -> None:
+    base = write(tmp_path / "w.h5", MLP)
+    code, _, help_ = refused(base, GROW, "no.h5")
+    assert (code, 'select: "out:input"' in help_) == ("PC411", True)
+    reads = '{select: "out:input", expand: {by: 2, at: [0, 3]}}'
+    kernel = stored(several(base, "new.h5", GROW, reads))["out/out/kernel:0"]
+    assert not kernel[[0, 4]].any()
+    np.testing.assert_array_equal(kernel[[1, 2, 3, 5, 6]], values(3, (5, 3)))
+
+
+@pytest.mark.parametrize("places", ["{by: 2}", "{by: 3, at: [0, 3, 5]}", "{by: 2, at: [0, 4]}"])
+def test_edits_that_contradict_each_other(tmp_path: Path, places: str) -> None:
+    base = write(tmp_path / "w.h5", MLP)
+    with pytest.raises(patchc.PatchError) as caught:
+        several(base, "no.h5", GROW, f'{{select: "out:input", expand: {places}}}')
+    (found,) = caught.value.diagnostics
+    assert (found.code, "in another way" in found.message) == ("PC411", True)
+
+
+def test_through_a_normalisation_and_flattened(tmp_path: Path) -> None:
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    layers = {
+        "hidden": MLP["hidden"],
+        "norm": {f"norm/{name}:0": (5,) for name in names},
+        "flat": {"flat/kernel:0": (10, 2), "flat/bias:0": (2,)},
+        "joined": {"joined/kernel:0": (5, 1), "joined/bias:0": (1,)},
+    }
+    base = write(tmp_path / "w.h5", layers)
+    edits = [
+        "{select: hidden, shrink: {drop: [1]}}",
+        '{select: "norm:input", shrink: {drop: [1]}}',
+        '{select: "flat:input", shrink: {drop: [1, 6]}}',
+    ]
+    result = stored(several(base, "new.h5", *edits))
+    np.testing.assert_array_equal(result["norm/norm/beta:0"], values(4, (5,))[[0, 2, 3, 4]])
+    assert result["flat/flat/kernel:0"].shape == (8, 2)
+    text = "".join(f"  - {edit}\n" for edit in edits)
+    plan = patchc.plan(base, patchc.loads(f"patchc: 1\nid: x\nedits:\n{text}"))
+    assert {w.code for w in plan.warnings} == {"PC912"}
+    assert "`joined` may read `hidden` too" in plan.warnings[0].message
+
+
+def test_keras_loads_what_several_edits_made(tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    def model(units: int) -> Any:
+        keras.utils.clear_session()
+        first = layers.LSTM(units, return_sequences=True, name="lstm")
+        chain = [first, layers.BatchNormalization(), layers.Dense(3, name="dense")]
+        return keras.Sequential([keras.Input((7, 4)), *chain])
+
+    old = model(5)
+    base = tmp_path / "m.weights.h5"
+    old.save_weights(base)
+    change = "{by: 3, at: [0, 2, 5]}"
+    edits = [f'{{select: "{layer}", expand: {change}}}'
+             for layer in ("lstm", "batch_normalization:input", "dense:input")]  # fmt: skip
+    out = several(base, "new.weights.h5", *edits)
+    new = model(8)
+    new.load_weights(out)
+    x = np.random.default_rng(3).normal(size=(2, 7, 4)).astype("float32")
+    np.testing.assert_allclose(new(x), old(x), atol=1e-6)
+
+
 @pytest.mark.parametrize("verb", ["freeze: true", "remove: true", "rename: other"])
 def test_other_verbs_say_what_is_missing(tmp_path: Path, verb: str) -> None:
     base = write(tmp_path / "w.h5", MLP)
@@ -94,6 +171,12 @@ def test_weights_of_keras_3_without_an_architecture(tmp_path: Path) -> None:
     np.testing.assert_array_equal(result["layers/my_own/vars/0"], values(12, (3, 3)))
     code, message, _ = refused(base, "{select: conv2d, expand: {by: 1}}", "x.weights.h5")
     assert (code, "batch_normalization" in message) == ("PC411", True)
+
+
+def test_a_transposed_kernel_is_not_taken_for_another(tmp_path: Path) -> None:
+    names = {"conv2d_transpose_1/kernel:0": (3, 3, 4, 4), "conv2d_transpose_1/bias:0": (4,)}
+    base = write(tmp_path / "w.h5", {"conv2d_transpose_1": names})
+    assert inspect_file(base).model.layers[-1].class_name == "UnknownLayer"
 
 
 def sharded(tmp_path: Path) -> Path:

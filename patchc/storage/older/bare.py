@@ -23,6 +23,8 @@ Config = dict[str, Any]
 
 _NUMBER = re.compile(r"_\d+$")
 _UNKNOWN = "UnknownLayer"
+_TRANSPOSED = "transpose"
+"""In the name of a layer whose kernel's last two axes are those of a convolution, swapped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def layers_of_recorded(recorded: Recorded) -> list[BareLayer]:
     for name, weights in recorded.layers.items():
         if weights:
             named = {_own(weight, recorded): item.shape for weight, item in weights.items()}
-            told = _tell(named) if len(named) == len(weights) else None
+            clear = len(named) == len(weights) and _TRANSPOSED not in name
+            told = _tell(named) if clear else None
             paths = [f"{recorded.prefix}{name}/{weight}" for weight in weights]
             found.append(_bare(name, told, dict(zip(named, paths, strict=False)), paths))
     return found
