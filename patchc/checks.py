@@ -64,11 +64,11 @@ def check_result(
         made: what the writer made of changed weights; left out, they are made
             anew to compare them.
         whole: whether a plan without operations gives back the same file, as
-            long as its format stays.
+            long as its format stays and it is one.
     """
     made = made or {}
     compare = Comparison(progress)
-    if whole and plan.is_empty and base.format is result.format:
+    if whole and plan.is_empty and base.format is result.format and base.shards is None:
         return (_same_file(base, result, compare),)
     return (
         _structure(plan, base, result),

@@ -210,7 +210,7 @@ def _model_facts(source: KerasFile, document: Document) -> ModelFacts:
         name=root.name,
         class_name=root.class_name,
         keras_version=source.keras_version,
-        size=source.file.size,
+        size=source.whole.size,
         layers=tuple(_layer_facts(layer, root) for layer in walk(root)),
         inputs=_ends(graph.inputs) if graph else (),
         outputs=_ends(graph.outputs) if graph else (),

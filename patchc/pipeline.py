@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +15,7 @@ from patchc.compiler.stack import compile_stack
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
+from patchc.running import keras_runner, run_patches
 from patchc.saved import SavedPlan, saved_text
 from patchc.snapshot import snapshot, weight_crcs
 from patchc.storage.background import Background
@@ -27,10 +27,12 @@ from patchc.storage.keras_write import Made
 from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
+from patchc.storage.window import Joined
 from patchc.storage.write_model import (
     check_writable,
     name_repairs,
     output_format,
+    place_for,
     plan_for,
     write_model,
 )
@@ -87,7 +89,7 @@ def save_plan(
 def _expected_digest(source: KerasFile, patches: Sequence[Patch]) -> Digest:
     """The base's SHA-256, where a patch expects one."""
     wanted = any(p.expect is not None and "sha256" in p.expect.values for p in patches)
-    return Digest(source.file, source.file.size, wanted=wanted)
+    return Digest(source.whole, source.whole.size, wanted=wanted)
 
 
 def _check_bare(source: KerasFile, patches: Sequence[Patch]) -> None:
@@ -206,7 +208,7 @@ def apply_opened(
     plan = _planned(base, patches, saved, again=again)
 
     def further(temporary: str) -> tuple[Check, ...]:
-        return _run(base.path, temporary, patches, plan)
+        return run_patches(base.path, temporary, patches, plan)
 
     return carry_out(
         base,
@@ -250,18 +252,15 @@ def carry_out(
     source = base.source
     target = _target(source, plan, out, beside)
     plan = plan_for(source, plan, target)
-    place = publishing(
-        out,
-        force=force,
-        in_place_of=source.file.identity if in_place else None,
-        inputs=[source.file.identity],
-    )
+    name = os.fspath(out)
+    place = place_for(source, plan, target, name, force=force, in_place=in_place)
     with withdrawn_on_failure() as published, place as output:
-        told = progress(2 * source.file.size)
+        told = progress(2 * source.whole.size)
         written = write_model(source, plan, target, output, told, rewrite=rewrite)
+        whole = Joined.of((output, *output.parts.values()))
         with (
             Background(output.settle) as on_disk,
-            Digest(output, output.size, wanted=base.digest.wanted) as digest,
+            Digest(whole, whole.size, wanted=base.digest.wanted) as digest,
         ):
             checks = _read_back(source, plan, output, told, written.made, whole=not rewrite)
             if further is not None and all(check.ok for check in checks):
@@ -270,7 +269,7 @@ def carry_out(
                 command=command,
                 plan=plan,
                 base={"path": base.path, "sha256": base.digest.hex()},
-                output={"path": os.fspath(out), "sha256": digest.hex(), "bytes": output.size},
+                output={"path": name, "sha256": digest.hex(), "bytes": whole.size},
                 checks=checks,
             )
             on_disk.result()
@@ -288,6 +287,10 @@ def _target(source: KerasFile, plan: Plan, out: Path, beside: Beside) -> Format:
     target = output_format(source, out)
     if beside.undo is not None:
         _check_undoable(source, target, os.fspath(out))
+    if beside.provenance and (source.shards is not None or target is Format.SHARDED):
+        message = "a statement is of one file, and sharded weights are several"
+        way_out = "leave `--provenance` out, or write one file"
+        raise PatchError(Diagnostic("PC310", message, file=os.fspath(out), help=way_out))
     check_writable(source, plan, target, os.fspath(out))
     return target
 
@@ -308,43 +311,9 @@ def _read_back(
     *,
     whole: bool,
 ) -> tuple[Check, ...]:
-    with open_model(output.temporary, beside=source.file.path) as result:
+    parts = {name: part.temporary for name, part in output.parts.items()}
+    with open_model(output.temporary, beside=source.file.path, parts=parts) as result:
         return check_result(source, plan, result, progress, made, whole=whole)
-
-
-def _run(model: Path, temporary: str, patches: Sequence[Patch], plan: Plan) -> tuple[Check, ...]:
-    """What the patches say under `verify`; Keras is imported only where they say something."""
-    if all(patch.verify is None for patch in patches):
-        return ()
-    return tuple(_runner().run_patches(model, temporary, patches, plan))
-
-
-def _runner() -> Any:
-    try:
-        with _muted():
-            from patchc.storage.live import run as live_run  # noqa: PLC0415 (it imports Keras)
-    except ImportError as error:
-        message = f"running the models needs Keras, which cannot be imported: {error}"
-        way_out = "`pip install 'patchc[tensorflow]'`, or leave `verify` out"
-        raise PatchError(Diagnostic("PC310", message, help=way_out)) from None
-    return live_run
-
-
-@contextmanager
-def _muted() -> Iterator[None]:
-    """Keep what TensorFlow's libraries write while they load from the user's terminal."""
-    try:
-        stderr = os.dup(2)
-    except OSError:  # closed by the caller, who wants none of it
-        yield
-        return
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
 
 
 def _refuse_failures(report: Report) -> None:
@@ -375,7 +344,7 @@ def verify_files(
         checks = check_result(source, plan, result, no_progress(0))
         if run is not False:
             checks += _compared(before, after, patches, plan, {} if run is True else run)
-        size = {"bytes": result.file.size}
+        size = {"bytes": result.whole.size}
         return Report(
             command="verify",
             plan=plan,
@@ -389,7 +358,7 @@ def _compared(
     before: Path, after: Path, patches: Sequence[Patch], plan: Plan, given: Mapping[str, Any]
 ) -> tuple[Check, ...]:
     """One check for each patch that says what has to hold, or one for all."""
-    runner = _runner()
+    runner = keras_runner()
     wishes = [runner.wanted_by(patch) for patch in patches if patch.verify is not None] or [{}]
     merged = [{**wish, **given} for wish in wishes]
     distinct = [wish for place, wish in enumerate(merged) if wish not in merged[:place]]

@@ -37,7 +37,7 @@ class CheckedBase:
         Raises:
             PatchError: PC408 or PC403.
         """
-        if not self.source.file.unchanged():
+        if not self.source.unchanged():
             message = "the model file was changed by another program meanwhile"
             help_ = "apply the patch again"
             raise PatchError(Diagnostic("PC408", message, file=self.path, help=help_))
@@ -62,6 +62,6 @@ def open_checked(model: str | os.PathLike[str], *, sha256: bool = True) -> Itera
     """
     with (
         open_model(model) as source,
-        Digest(source.file, source.file.size, wanted=sha256) as digest,
+        Digest(source.whole, source.whole.size, wanted=sha256) as digest,
     ):
         yield CheckedBase(os.fspath(model), source, digest)

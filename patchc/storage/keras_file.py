@@ -24,7 +24,7 @@ from patchc.storage.history import contents_digest, read_history
 from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
 from patchc.storage.stream import Readable
-from patchc.storage.window import Window
+from patchc.storage.window import Joined, Window
 
 if TYPE_CHECKING:  # neither is of a file that Keras 3 wrote
     from patchc.storage.older.seen import Older
@@ -69,6 +69,17 @@ class KerasFile:
     shards: Shards | None = None
 
     @property
+    def whole(self) -> Joined:
+        """All bytes of the model: of its one file, or of an index and its shards behind it."""
+        shards = self.shards.files if self.shards is not None else ()
+        return Joined.of((self.file, *shards))
+
+    def unchanged(self) -> bool:
+        """Whether no file of it was changed since it was opened."""
+        shards = self.shards.files if self.shards is not None else ()
+        return all(file.unchanged() for file in (self.file, *shards))
+
+    @property
     def history(self) -> tuple[Applied, ...]:
         """The patches that made the model, oldest first; PatchError PC404 where it is damaged."""
         return read_history(self.metadata, self.file.path)
@@ -77,11 +88,11 @@ class KerasFile:
         """SHA-256 of what the file holds: what the history calls it by.
 
         Of an archive it is taken over names, sizes and CRC-32 of the members,
-        which costs no pass over the file; else over the whole file.
+        which costs no pass over the file; else over all its bytes.
         """
         if self.archive is not None:
             return contents_digest(self.archive.members)
-        with Digest(self.file, self.file.size) as digest:
+        with Digest(self.whole, self.whole.size) as digest:
             return str(digest.hex())
 
     @property
@@ -112,7 +123,7 @@ class KerasFile:
             weights=attached.weights,
             optimizer=attached.optimizer,
             assets=tuple(name for name in names if name.startswith("assets/")),
-            fingerprint={**crc, "bytes": self.file.size},
+            fingerprint={**crc, "bytes": self.whole.size},
             digest=digest,
             history=self.history,
             keras_version=self.keras_version,

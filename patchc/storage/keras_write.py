@@ -202,14 +202,36 @@ def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
 
 def write_weights(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Written:
     """Write the weights of a result as a file of their own, `.weights.h5`."""
-    place = layout(result_tree(source, plan))
     entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
+    return write_hdf5(source, plan, output, progress, result_tree(source, plan), entries)
+
+
+def write_hdf5(
+    source: KerasFile,
+    plan: Plan,
+    output: OutputFile,
+    progress: Progress,
+    tree: Group,
+    entries: Mapping[str, LedgerEntry],
+    base: Group | None = None,
+) -> Written:
+    """Write an HDF5 file.
+
+    Args:
+        tree: what it holds.
+        entries: its weights by path.
+        base: what else it holds is copied from the same path of this tree.
+    """
+    place = layout(tree)
     made: Made = {}
     with Sink(output, progress) as sink:
         sink.write(place.metadata)
-        for address, offset in place.offsets.items():
+        for path, offset in place.offsets.items():
             sink.pad_to(offset)
-            write_weight(source, plan, sink, entries[address], made)
+            if path in entries:
+                write_weight(source, plan, sink, entries[path], made)
+            else:
+                _copy_weight(source, sink, path, base)
         sink.pad_to(place.size)
     return Written(made, tuple(sink.pieces))
 
@@ -313,7 +335,7 @@ def write_weight(
     sink.write(raw_bytes(values))
 
 
-def _copy_weight(source: KerasFile, sink: Sink, address: str) -> None:
-    stored = find(source.tree, address)
+def _copy_weight(source: KerasFile, sink: Sink, address: str, tree: Group | None = None) -> None:
+    stored = find(source.tree if tree is None else tree, address)
     assert isinstance(stored, Dataset)
     sink.copy(source.data, stored.offset or 0, stored.nbytes)

@@ -35,6 +35,9 @@ class OutputFile:
         path: the final name, for messages.
         temporary: the name it has until it is published.
         replaces: whether a file gives way to it.
+
+    Attributes:
+        parts: further files that the model consists of, by name.
     """
 
     def __init__(self, fd: int, path: str, temporary: str, *, replaces: bool = False) -> None:
@@ -42,6 +45,7 @@ class OutputFile:
         self.path = path
         self.temporary = temporary
         self.replaces = replaces
+        self.parts: dict[str, OutputFile] = {}
 
     def fileno(self) -> int:
         """The file descriptor, open for reading and writing."""

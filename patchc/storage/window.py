@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from patchc.storage.files import InputFile
+from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Readable
 
 
@@ -34,7 +36,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Several parts, one behind the other; a read never crosses from one into the next.
+    """Several parts, one behind the other.
 
     Args:
         parts: each with its size in bytes.
@@ -42,16 +44,24 @@ class Joined:
 
     parts: Sequence[tuple[Readable, int]]
 
-    def start(self, number: int) -> int:
-        """Where a part begins."""
-        return sum(size for _, size in self.parts[:number])
+    @classmethod
+    def of(cls, files: Iterable[InputFile | OutputFile]) -> Joined:
+        """Whole files."""
+        return cls([(file, file.size) for file in files])
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return sum(size for _, size in self.parts)
 
     def read_into(self, buffer: bytearray | memoryview, offset: int) -> None:
         """Fill the buffer from an offset."""
+        view = memoryview(buffer).cast("B")
         for part, size in self.parts:
-            if offset < size:
-                part.read_into(buffer, offset)
-                return
+            count = min(len(view), max(size - offset, 0))
+            if count:
+                part.read_into(view[:count], offset)
+                view, offset = view[count:], offset + count
             offset -= size
-        if memoryview(buffer).nbytes:
+        if len(view):
             raise ValueError(f"{offset} bytes behind the last part")

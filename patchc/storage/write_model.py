@@ -6,6 +6,7 @@ What older formats need is imported where one is met: it takes a while.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,19 +15,19 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.storage.formats import Format
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_write import Written, copy_file, write_keras, write_weights
-from patchc.storage.publish import OutputFile
+from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Progress
 
 if TYPE_CHECKING:
     from patchc.legacy.notes import Repair
 
-_KERAS, _WEIGHTS = ".keras", ".weights.h5"
+_KERAS, _WEIGHTS, _INDEX = ".keras", ".weights.h5", ".weights.json"
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 _ENDINGS = {
     Format.MODEL: _HDF5,
     Format.WEIGHTS: _HDF5,
     Format.KERAS_WEIGHTS: (_WEIGHTS,),
-    Format.SHARDED: (_WEIGHTS,),
+    Format.SHARDED: (_INDEX, _WEIGHTS),
 }
 """How an output of the same format may end; the first is the usual one."""
 
@@ -34,7 +35,7 @@ _ENDINGS = {
 def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
     """The format of an output: `.keras` where its name says so, else that of the base.
 
-    Sharded weights become one `.weights.h5`, which Keras loads as well.
+    Sharded weights become one file where its name ends in `.weights.h5`.
 
     Raises:
         PatchError: PC406 where the name says neither.
@@ -44,10 +45,9 @@ def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
         return Format.KERAS
     own = _ENDINGS.get(source.format, ())
     if name.endswith(own) and (source.format is not Format.MODEL or not name.endswith(_WEIGHTS)):
-        return Format.KERAS_WEIGHTS if source.format is Format.SHARDED else source.format
+        joined = source.format is Format.SHARDED and name.endswith(_WEIGHTS)
+        return Format.KERAS_WEIGHTS if joined else source.format
     message = "the name of the output does not tell its format"
-    if source.format is Format.SHARDED and name.endswith(".json"):
-        message = "sharded weights are written as one file"
     help_text = f"give it a name that ends in {' or '.join((_KERAS, *own[:1]))}"
     raise PatchError(Diagnostic("PC406", message, file=name, help=help_text))
 
@@ -89,7 +89,7 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
 
         _check_laid_out(source, out)
         recorded_result(source, plan)
-    if target is Format.KERAS_WEIGHTS and not plan.is_empty:
+    if target in {Format.KERAS_WEIGHTS, Format.SHARDED} and not plan.is_empty:
         _check_architecture_stays(source, plan, out)
 
 
@@ -133,6 +133,29 @@ def _check_told_apart(source: KerasFile) -> None:
         raise PatchError(*found)
 
 
+def place_for(
+    source: KerasFile, plan: Plan, target: Format, out: str, *, force: bool, in_place: bool
+) -> AbstractContextManager[OutputFile]:
+    """Where the result is written; it gets its name, or its names, when the block ends.
+
+    Raises:
+        PatchError: as `publishing`.
+    """
+    if target is Format.SHARDED:
+        from patchc.storage.older.sharded_write import (  # noqa: PLC0415 (see above)
+            publishing_sharded,
+        )
+
+        return publishing_sharded(source, plan, out, force=force, in_place=in_place)
+    shards = source.shards.files if source.shards is not None else ()
+    return publishing(
+        out,
+        force=force,
+        in_place_of=source.file.identity if in_place else None,
+        inputs=[file.identity for file in (source.file, *shards)],
+    )
+
+
 def write_model(
     source: KerasFile,
     plan: Plan,
@@ -147,10 +170,14 @@ def write_model(
     Args:
         source: the base that the plan was compiled against.
         target: the format to write.
-        output: an empty file.
+        output: an empty file, which `place_for` gives.
         progress: told how many bytes have been written.
         rewrite: lay the file out anew even then.
     """
+    if target is Format.SHARDED:
+        from patchc.storage.older.sharded_write import write_sharded  # noqa: PLC0415 (see above)
+
+        return write_sharded(source, plan, output, progress)
     if not rewrite and plan.is_empty and target is source.format:
         return copy_file(source, output, progress)
     if source.bare:

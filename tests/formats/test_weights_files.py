@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -177,56 +176,3 @@ def test_a_transposed_kernel_is_not_taken_for_another(tmp_path: Path) -> None:
     names = {"conv2d_transpose_1/kernel:0": (3, 3, 4, 4), "conv2d_transpose_1/bias:0": (4,)}
     base = write(tmp_path / "w.h5", {"conv2d_transpose_1": names})
     assert inspect_file(base).model.layers[-1].class_name == "UnknownLayer"
-
-
-def sharded(tmp_path: Path) -> Path:
-    keras_weights(tmp_path / "m_00000.weights.h5", {"dense": [(4, 5), (5,)]})
-    keras_weights(tmp_path / "m_00001.weights.h5", {"dense_1": [(5, 3), (3,)]})
-    index: dict[str, Any] = {
-        "metadata": {"total_size": 1.0},
-        "weight_map": {
-            "/layers/dense/vars": "m_00000.weights.h5",
-            "/layers/dense_1/vars": ["m_00001.weights.h5"],
-        },
-    }
-    path = tmp_path / "m.weights.json"
-    path.write_text(json.dumps(index))
-    return path
-
-
-def test_sharded_weights(tmp_path: Path) -> None:
-    base = sharded(tmp_path)
-    (tmp_path / "m.json").write_text(json.dumps({**mlp_config(), "keras_version": "2.4.0"}))
-    result = patched(base, HEAD, "new.keras")
-    with zipfile.ZipFile(result) as archive:
-        (tmp_path / "w.h5").write_bytes(archive.read("model.weights.h5"))
-    np.testing.assert_array_equal(
-        stored(tmp_path / "w.h5")["layers/dense/vars/0"], values(1, (4, 5))
-    )
-
-
-def test_sharded_weights_become_one_file(tmp_path: Path) -> None:
-    base = sharded(tmp_path)
-    result = stored(patched(base, "{select: dense_1, init: {kernel: zeros}}", "one.weights.h5"))
-    np.testing.assert_array_equal(result["layers/dense/vars/0"], values(1, (4, 5)))
-    assert not result["layers/dense_1/vars/0"].any()
-    code, message, help_ = refused(base, INIT.replace("hidden", "dense"), "two.weights.json")
-    assert (code, "one file" in message, ".weights.h5" in help_) == ("PC406", True, True)
-
-
-def test_a_missing_shard_is_named(tmp_path: Path) -> None:
-    base = sharded(tmp_path)
-    (tmp_path / "m_00001.weights.h5").unlink()
-    with pytest.raises(patchc.PatchError) as caught:
-        inspect_file(base)
-    assert caught.value.diagnostics[0].code == "PC401"
-    assert "m_00001" in str(caught.value.diagnostics[0].file)
-
-
-@pytest.mark.parametrize("name", ["../m.h5", "/etc/passwd", ""])
-def test_an_index_that_points_elsewhere(tmp_path: Path, name: str) -> None:
-    base = sharded(tmp_path)
-    base.write_text(json.dumps({"weight_map": {"/layers/dense/vars": name}}))
-    with pytest.raises(patchc.PatchError) as caught:
-        inspect_file(base)
-    assert caught.value.diagnostics[0].code == "PC403"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from patchc.compiler.plan import Plan
+from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Expand, InitVerb, Patch, Shrink
-from patchc.storage.attach import datasets, find
+from patchc.storage.attach import datasets
 from patchc.storage.hdf5.tree import Dataset, Group
-from patchc.storage.hdf5.writer import layout
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
-from patchc.storage.keras_write import Made, Written, write_weight
+from patchc.storage.keras_write import Written, write_hdf5
 from patchc.storage.older.bare_readers import way_out
 from patchc.storage.publish import OutputFile
-from patchc.storage.stream import Progress, Sink
+from patchc.storage.stream import Progress
 
 _POSSIBLE = (InitVerb, Expand, Shrink)
 
@@ -58,28 +57,25 @@ def write_bare(source: KerasFile, plan: Plan, output: OutputFile, progress: Prog
     """Write the file once more, with the weights of the plan in their places."""
     older = source.older
     assert older is not None
-    entries = {
-        older.view.places[str(e.value.base or e.value.replaces)].weight: e
-        for e in plan.ledger.entries
-    }
+    entries = bare_entries(source, plan)
+    tree = with_changes(source, entries, older.root_group)
+    return write_hdf5(source, plan, output, progress, tree, entries, older.root_group)
+
+
+def bare_entries(source: KerasFile, plan: Plan) -> dict[str, LedgerEntry]:
+    """The weights of the result by their paths in the file."""
+    assert source.older is not None
+    places = source.older.view.places
+    return {places[str(e.value.base or e.value.replaces)].weight: e for e in plan.ledger.entries}
+
+
+def with_changes(source: KerasFile, entries: Mapping[str, LedgerEntry], tree: Group) -> Group:
+    """What a file holds, its weights as they are in the result."""
     changed = {path: dataset_of(source, entry) for path, entry in entries.items()}
-    place = layout(_replaced(older.root_group, changed, ""))
-    made: Made = {}
-    with Sink(output, progress) as sink:
-        sink.write(place.metadata)
-        for path, offset in place.offsets.items():
-            sink.pad_to(offset)
-            if path in entries:
-                write_weight(source, plan, sink, entries[path], made)
-            else:
-                stored = find(older.root_group, path)
-                assert isinstance(stored, Dataset)
-                sink.copy(source.data, stored.offset or 0, stored.nbytes)
-        sink.pad_to(place.size)
-    return Written(made, tuple(sink.pieces))
+    return _replaced(tree, changed, "")
 
 
-def _replaced(group: Group, changed: dict[str, Dataset], path: str) -> Group:
+def _replaced(group: Group, changed: Mapping[str, Dataset], path: str) -> Group:
     result = Group({}, dict(group.attributes))
     for name, member in group.members.items():
         below = f"{path}{name}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -34,7 +35,10 @@ def see_if_older(source: KerasFile) -> KerasFile:
 
 
 def open_sharded(
-    file: InputFile, stack: ExitStack, beside: str | os.PathLike[str] | None
+    file: InputFile,
+    stack: ExitStack,
+    beside: str | os.PathLike[str] | None,
+    parts: Mapping[str, str],
 ) -> KerasFile:
     """Sharded weights by their index; other JSON is refused by what it is."""
     data = read_json_file(file)
@@ -44,7 +48,7 @@ def open_sharded(
         help_text = "name the file with the weights" if known else "name a model file of Keras"
         message = f"this is {kind}"
         raise PatchError(Diagnostic("PC402", message, file=file.path, help=help_text))
-    shards = open_shards(file, data, stack)
+    shards = open_shards(file, data, stack, parts)
     found = architecture(file.path, beside)
     source = keras_weights(file, Format.SHARDED, shards.tree, shards.data, found)
     return replace(source, shards=shards)

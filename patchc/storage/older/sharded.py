@@ -17,7 +17,6 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.storage.files import InputFile, open_regular
 from patchc.storage.hdf5.reader import read_hdf5
 from patchc.storage.hdf5.tree import Dataset, Group, Hdf5Error
-from patchc.storage.stream import Readable
 from patchc.storage.window import Joined
 
 
@@ -28,23 +27,30 @@ class Shards:
     Args:
         tree: all groups and datasets.
         data: what their offsets count from.
-        names: of the files, in the order of the index.
+        files: in the order of the index.
+        names: of the files.
+        index: what the index says.
         home: name of the file in which each dataset lies, by path.
         trees: what each file holds.
     """
 
     tree: Group
-    data: Readable
+    data: Joined
+    files: tuple[InputFile, ...]
     names: tuple[str, ...]
+    index: Mapping[str, Any]
     home: Mapping[str, str]
     trees: Mapping[str, Group]
 
 
-def open_shards(file: InputFile, index: Mapping[str, Any], stack: ExitStack) -> Shards:
+def open_shards(
+    file: InputFile, index: Mapping[str, Any], stack: ExitStack, parts: Mapping[str, str]
+) -> Shards:
     """Open the files of an index.
 
     Args:
         stack: keeps them open.
+        parts: where a file lies that has not its name yet.
 
     Raises:
         PatchError: PC401 where a file is missing, PC403 where index and files
@@ -52,20 +58,21 @@ def open_shards(file: InputFile, index: Mapping[str, Any], stack: ExitStack) -> 
     """
     folder = os.path.dirname(file.path)
     names = _names(file, index)
-    parts: list[tuple[Readable, int]] = []
+    files: list[InputFile] = []
     tree, start = Group(), 0
     home: dict[str, str] = {}
     trees: dict[str, Group] = {}
     for name in names:
-        shard = stack.enter_context(open_regular(os.path.join(folder, name)))
+        place = parts.get(name) or os.path.join(folder, name)
+        shard = stack.enter_context(open_regular(place))
         try:
             trees[name] = read_hdf5(shard.read_at, shard.size)
         except Hdf5Error as error:
             _refuse(shard.path, f"the HDF5 file {error}")
         _merge(tree, trees[name], start, name, home, "", file.path)
-        parts.append((shard, shard.size))
+        files.append(shard)
         start += shard.size
-    return Shards(tree, Joined(parts), names, home, trees)
+    return Shards(tree, Joined.of(files), tuple(files), names, index, home, trees)
 
 
 def _names(file: InputFile, index: Mapping[str, Any]) -> tuple[str, ...]:
