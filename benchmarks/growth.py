@@ -116,8 +116,8 @@ def free_axes(path: Path, share: float = _SHARE) -> tuple[list[Axis], list[str]]
         if rule is None or layer.is_input or layer.graph is not None:
             continue
         for key in rule.dimensions(layer.config):
-            if key in rule.rigid:
-                continue
+            if key == "depth_multiplier":
+                continue  # twice as many is the least, and no share of 15 %
             axis = _axis(context, layer, key, share, seen)
             if isinstance(axis, Axis):
                 found.append(axis)

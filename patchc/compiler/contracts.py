@@ -18,7 +18,7 @@ from patchc.layers.base import Port, Rule, complete
 from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contract, Contracts
 from patchc.layers.infer import rule_of
 from patchc.layers.operations import LinkedRule, OperationRule, operation_rule
-from patchc.layers.ports import aliases_of, base_of, ports_of
+from patchc.layers.ports import aliases_of, dimension_in, ports_of
 from patchc.model.graph import Call, Layer, Tensor, flatten
 
 _WORDS: Mapping[Contract, str] = {"zero": "zero", "mean": "the mean of the old ones"}
@@ -86,8 +86,7 @@ class Agreement:
         spec = self.spread.spec(call)
         aliases = aliases_of(rule, config, spec)
         for port in ports_of(rule, config, spec):
-            base = base_of(port.label)
-            if aliases.get(base, base) == label:
+            if dimension_in(port.label, label, aliases) is not None:
                 yield port
 
     # -------------------------------------------------------------------- backwards
@@ -182,9 +181,11 @@ class Agreement:
         aliases, ports = aliases_of(rule, config, spec), ports_of(rule, config, spec)
         label = next(
             (
-                base_of(port.label)
+                label
                 for port in ports
                 if port.output and (self.spread.tensor(call, port), port.axis) == (tensor, axis)
+                for label in self.spread.dimensions[layer]
+                if dimension_in(port.label, label, aliases) is not None
             ),
             None,
         )
@@ -194,7 +195,7 @@ class Agreement:
         if contract == "zero" and alone and call in self.spread.norms:
             return  # new entries of its output are zero
         if contract in rule.made(config, spec):
-            known = self.made.setdefault((layer, aliases.get(label, label)), contract)
+            known = self.made.setdefault((layer, label), contract)
             if known != contract:
                 self._refuse(layer, f"would have to make them {_WORDS[known]} as well")
             return

@@ -16,7 +16,7 @@ from patchc.compiler.settle import seed_text
 from patchc.layers.base import Rule, complete
 from patchc.layers.contracts import Contract, Norm
 from patchc.layers.infer import rule_of
-from patchc.layers.ports import aliases_of, base_of, derived, reading_axes
+from patchc.layers.ports import aliases_of, base_of, derived, dimension_in, reading_axes
 from patchc.model.graph import Layer, Weight
 from patchc.model.values import ZEROS, Growth, Strategy
 
@@ -151,13 +151,14 @@ class Member:
         reading = reading_axes(rule, config, weight.name, axes)
         found = []
         for axis in sorted(range(len(axes)), key=lambda axis: axis in reading):
-            base = base_of(axes[axis])
-            if aliases.get(base, base) != self._label:
+            part = dimension_in(axes[axis], self._label, aliases)
+            if part is None:
                 continue
-            change = derived(axes[axis], self._dimension.map, self._dimension.size, config)
+            map_, size, length = self._dimension.map, self._dimension.size, weight.shape[axis]
+            change = derived(rule, config, axes[axis], part, map_, size, length)
             assert change is not None  # the spread has checked it
-            blocks = axes[axis].partition("*")[0]
-            growth = Growth(axis, change, ZEROS, int(blocks) if blocks.isdigit() else 1)
+            blocks = length // size if axes[axis].endswith(f"*{part}") else 1
+            growth = Growth(axis, change, ZEROS, blocks)
             found.append((growth, axis in reading))
         return found
 

@@ -20,7 +20,7 @@ from patchc.compiler.movement import Change, mover_of
 from patchc.layers.base import CallSpec, Port, Rule, RuleError, Shape, complete
 from patchc.layers.contracts import Norm
 from patchc.layers.infer import InferenceError, call_spec, rule_of
-from patchc.layers.ports import aliases_of, base_of, derived, inverted, ports_of
+from patchc.layers.ports import aliases_of, base_of, derived, dimension_in, inverted, ports_of
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Call, Layer, Tensor, flatten
 
@@ -267,12 +267,14 @@ class Spread(Crossing):
             idle = tensor.spec is None and not self._readers.get(tensor)
             if change is None or axis != port.axis or idle:
                 continue
-            old = self._shape(tensor)[port.axis]
-            found = inverted(port.label, change, old, config) if old is not None else None
+            length = self._shape(tensor)[port.axis]
+            rather = [*self.dimensions.get(layer, ()), *self.dimensions[self.source]]
+            given = None if length is None else (port.label, change, length, rather)
+            found = inverted(rule, config, *given) if given else None
             if found is None:
                 self._refuse(layer, f"cannot change its {base_of(port.label)} that way")
-            label = base_of(port.label)
-            self._change_dimension(layer, aliases.get(label, label), Dimension(*found, layer))
+            label, own, size = found
+            self._change_dimension(layer, aliases.get(label, label), Dimension(own, size, layer))
         self._check_axes(call, ports)
 
     def _tensor(self, call: Call, port: Port) -> Tensor:
@@ -310,11 +312,14 @@ class Spread(Crossing):
         for call in layer.calls:
             self._check_coupling(call, rule, config, label, dimension)
             for port in ports_of(rule, config, self._spec(call)):
-                base = base_of(port.label)
-                if aliases.get(base, base) == label:
-                    change = derived(port.label, dimension.map, dimension.size, config)
+                part = dimension_in(port.label, label, aliases)
+                if part is not None:
+                    tensor = self._tensor(call, port)
+                    length = tensor.spec.shape[port.axis] if tensor.spec else None
+                    how = dimension.map, dimension.size, length or dimension.size
+                    change = derived(rule, config, port.label, part, *how)
                     assert change is not None
-                    self._change(self._tensor(call, port), port.axis, change, layer)
+                    self._change(tensor, port.axis, change, layer)
 
     def _check_weights(
         self,

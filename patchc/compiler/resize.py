@@ -22,7 +22,7 @@ from patchc.compiler.settle import settle_shapes
 from patchc.errors import PatchError
 from patchc.layers.base import Rule, complete
 from patchc.layers.infer import call_spec, rule_of
-from patchc.layers.ports import aliases_of, base_of, reading_axes
+from patchc.layers.ports import aliases_of, bases_of, reading_axes
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Layer, Tensor, flatten
 
@@ -56,30 +56,21 @@ def chosen_dimension(
     Raises:
         PatchError: PC301 where the layer has no such dimension.
     """
-    every = list(rule.dimensions(config))
-    known = [name for name in every if name not in rule.rigid]
-    if not every:
+    known = list(rule.dimensions(config))
+    if not known:
         context.refuse(
             "PC301",
             f"`{layer.path}` ({layer.class_name}) has no axis of its own",
             help="select the layer that makes its features",
         )
-    chosen = axis or (known or every)[0]
-    listed = ", ".join(f"`{name}`" for name in known) or "none"
-    if chosen not in every:
-        near = difflib.get_close_matches(chosen, every, n=1)
+    chosen = axis or known[0]
+    if chosen not in known:
+        near = difflib.get_close_matches(chosen, known, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
         context.refuse(
             "PC301",
             f"`{layer.path}` ({layer.class_name}) has no axis `{chosen}`",
-            help=f"{hint}its axes are {listed}",
-        )
-    if chosen in rule.rigid:
-        context.refuse(
-            "PC310",
-            f"`{chosen}` of `{layer.path}` ({layer.class_name}) cannot be changed in this version:"
-            f" {rule.rigid[chosen]}",
-            help=f"axes that can be changed: {listed}",
+            help=f"{hint}its axes are {', '.join(f'`{name}`' for name in known)}",
         )
     return chosen
 
@@ -194,7 +185,7 @@ def _tell_calls(context: Context, layer: Layer, spread: Spread) -> None:
 def _is_read(spread: Spread) -> bool:
     """Whether any weight sums over what changes."""
     return any(
-        base_of((weight.axes or ())[axis]) in dimensions
+        not dimensions.keys().isdisjoint(bases_of((weight.axes or ())[axis]))
         for layer, dimensions in spread.dimensions.items()
         if (rule := rule_of(layer)) is not None
         for weight in layer.weights

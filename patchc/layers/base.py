@@ -174,7 +174,6 @@ class Rule:
             None where neither is so (Flatten, Concatenate, ...).
         grows: config keys along which `expand` may grow the layer, the default
             first.
-        rigid: those of `grows` that cannot be changed yet, with the reason.
         freezable: False for classes that Keras restores as trainable whatever
             the file says.
         common: the arguments that every layer takes, as far as this class does
@@ -191,7 +190,6 @@ class Rule:
     arguments: ClassVar[Mapping[str, Argument]] = {}
     feature: ClassVar[str | None] = None
     grows: ClassVar[tuple[str, ...]] = ()
-    rigid: ClassVar[Mapping[str, str]] = {}
     freezable: ClassVar[bool] = True
     common: ClassVar[tuple[str, ...]] = (
         "name",

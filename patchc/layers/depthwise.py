@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 from patchc.layers.base import (
     CallSpec,
@@ -35,15 +34,11 @@ _SEPARABLE = (
 )
 
 
-_MULTIPLIER = {"depth_multiplier": "new outputs would lie between the old ones of each feature"}
-
-
 class _DepthwiseConv(Convolution):
     """`kernel` (spatial..., input, depth_multiplier), `bias` (input*depth_multiplier)."""
 
     feature = "input*depth_multiplier"
     grows = ("depth_multiplier",)
-    rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
 
     def made(self, config: Config, call: CallSpec) -> Contracts:
         """Zeros; a kernel reads its own feature alone, and cannot make a mean of others."""
@@ -96,7 +91,6 @@ class _SeparableConv(Convolution):
 
     feature = "filters"
     grows = ("filters", "depth_multiplier")
-    rigid: ClassVar[Mapping[str, str]] = _MULTIPLIER
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """Both kernels and `bias`."""

@@ -10,6 +10,7 @@ from patchc.layers.base import (
     REQUIRED,
     CallSpec,
     Config,
+    Port,
     Rule,
     RuleError,
     TensorSpec,
@@ -212,3 +213,38 @@ class Containing(Rule):
         inner = self.inside(config)
         changes = inner.rule.resized(inner.config, dimension, size)
         return {self.key: with_config(config[self.key], changes)}
+
+    def outer_axis(self, axis: int) -> int:
+        """The axis of the layer's tensors that an axis of the inner layer's is."""
+        return axis
+
+    def aliases(self, config: Config, call: CallSpec) -> Mapping[str, str]:
+        """Those of the layer inside."""
+        inner = self.inside(config)
+        return inner.rule.aliases(inner.config, self.inner_call(call))
+
+    def ports(self, config: Config, call: CallSpec) -> Sequence[Port] | None:
+        """Those of the layer inside, where it names them itself."""
+        inner = self.inside(config)
+        ports = inner.rule.ports(inner.config, self.inner_call(call))
+        if ports is None:
+            return None
+        return [replace(port, axis=self.outer_axis(port.axis)) for port in ports]
+
+    def implied(
+        self, config: Config, label: str, change: AxisMap, size: int
+    ) -> Mapping[str, tuple[AxisMap, int]]:
+        """What changes along inside."""
+        inner = self.inside(config)
+        return inner.rule.implied(inner.config, label, change, size)
+
+    def blocks(self, config: Config, label: str, size: int, changed: Sequence[str]) -> int:
+        """Those of the layer inside."""
+        inner = self.inside(config)
+        return inner.rule.blocks(inner.config, label, size, changed)
+
+    def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
+        """The layer inside with the keys that change."""
+        inner = self.inside(config)
+        changes = inner.rule.followed(inner.config, label, change, size)
+        return {self.key: with_config(config[self.key], changes)} if changes else {}

@@ -7,8 +7,7 @@ changes knows from these names all that changes with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
 
 from patchc.layers.base import CallSpec, Config, Port, Rule, TensorSpec
 from patchc.layers.embedding import is_reverse
@@ -131,61 +130,101 @@ def _feature_axis(rule: Rule, config: Config, rank: int) -> int:
 # ------------------------------------------------------------------------ labels
 
 
+def bases_of(label: str) -> tuple[str, ...]:
+    """The dimensions that a label is made of: one of `4*units`, two of `input*multiplier`."""
+    parts = label.removesuffix(_SHARED).split("*")
+    return tuple(part for part in parts if not part.isdigit())
+
+
 def base_of(label: str) -> str:
-    """The dimension that a label is made of: `units` for `4*units`."""
-    first, _, second = label.removesuffix(_SHARED).partition("*")
-    return second if first.isdigit() else first
+    """The first of them."""
+    return bases_of(label)[0]
+
+
+def dimension_in(label: str, dimension: str, aliases: Mapping[str, str]) -> str | None:
+    """The one of them that is a dimension, or that the dimension stands for; None where none is."""
+    return next((b for b in bases_of(label) if aliases.get(b, b) == dimension), None)
 
 
 _SHARED = "/groups"
 """Such an axis holds the part of the dimension that one group has."""
 
 
-def derived(label: str, change: AxisMap, size: int, config: Mapping[str, Any]) -> AxisMap | None:
-    """How an axis changes when the dimension in its label does; None where it cannot.
+def derived(
+    rule: Rule,
+    config: Config,
+    label: str,
+    dimension: str,
+    change: AxisMap,
+    size: int,
+    length: int,
+) -> AxisMap | None:
+    """How an axis changes when a dimension in its label does; None where it cannot.
 
     Args:
         change: of the dimension.
         size: of the dimension before.
+        length: of the axis before.
     """
     if label.endswith(_SHARED):
-        groups = int(config["groups"])
+        groups = int(_inside(rule, config)[1]["groups"])
         return change.gathered(groups, size // groups, 1)
     first, star, second = label.partition("*")
     if not star:
         return change
-    if first.isdigit():
-        return change.repeated(int(first), size)
-    return change.stretched(int(second) if second.isdigit() else int(config.get(second, 1)))
+    if dimension == second:  # it is there once for each entry of the first
+        return change.repeated(int(first) if first.isdigit() else length // size, size)
+    return change.stretched(_times(rule, config, second))
 
 
 def inverted(
-    label: str, change: AxisMap, old_size: int, config: Mapping[str, Any]
-) -> tuple[AxisMap, int] | None:
-    """The change of the dimension, and its size, from that of an axis; None where it cannot be.
+    rule: Rule,
+    config: Config,
+    label: str,
+    change: AxisMap,
+    length: int,
+    rather: Collection[str] = (),
+) -> tuple[str, AxisMap, int] | None:
+    """The dimension that changes, how, and its size, from the change of an axis.
+
+    The first in the label whose change it can be; None where it can be of none.
 
     Args:
         change: of the axis.
-        old_size: of the axis before.
+        length: of the axis before.
+        rather: dimensions that are tried before others.
     """
     first, star, second = label.partition("*")
     if not star:
-        return change, old_size
-    if first.isdigit():
-        size = old_size // int(first)
-        found = change.gathered(int(first), size, 1)
-    else:
-        by = int(second) if second.isdigit() else int(config.get(second, 1))
-        size = old_size // by
-        found = change.gathered(1, size, by)
-    return None if found is None else (found, size)
+        return base_of(label), change, length
+    for dimension in sorted(bases_of(label), key=lambda base: base not in rather):
+        times = length // _times(rule, config, second)
+        if dimension == second:
+            outer = int(first) if first.isdigit() else times
+            size, found = length // outer, change.gathered(outer, length // outer, 1)
+        else:
+            size, found = times, change.gathered(1, times, length // times)
+        if found is not None:
+            return dimension, found, size
+    return None
+
+
+def _times(rule: Rule, config: Config, second: str) -> int:
+    """How many neighbours an entry of the first dimension stands for."""
+    return int(second) if second.isdigit() else int(_inside(rule, config)[1].get(second, 1))
+
+
+def _inside(rule: Rule, config: Config) -> tuple[Rule, Config]:
+    """The innermost layer, whose configuration labels speak of."""
+    while isinstance(rule, Containing):
+        inner = rule.inside(config)
+        rule, config = inner.rule, inner.config
+    return rule, config
 
 
 def reading_axes(rule: Rule, config: Config, weight: str, axes: tuple[str, ...]) -> set[int]:
     """The axes of a weight that are summed over: new entries there have to start at zero."""
-    while isinstance(rule, Containing):
-        inner = rule.inside(config)
-        rule, config = inner.rule, inner.config
+    rule, config = _inside(rule, config)
     name = weight.rpartition("/")[2]
     if name == "recurrent_kernel":
         return {len(axes) - 2}

@@ -44,6 +44,10 @@ class TimeDistributed(Containing):
             raise RuleError(f"needs an input of three or more axes, got {len(given.shape)}")
         return CallSpec((TensorSpec((given.shape[0], *given.shape[2:]), given.dtype),))
 
+    def outer_axis(self, axis: int) -> int:
+        """Steps are axis 1."""
+        return axis + 1 if axis else 0
+
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """The inner layer's, for one step."""
         return self.inside(config).weights(self.inner_call(call), "layer")

@@ -1,4 +1,4 @@
-"""Every axis that a layer has of its own grows and leaves the outputs; Keras is the judge."""
+"""Axes grow through what reads them, and shrink back; Keras is the judge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keras import layers, ops
 
 import patchc
 from tests.acceptance.widening import apart, patch, saved, there_and_back
-from tests.patterns import RECURRENT, VIDEO, Build
+from tests.patterns import VIDEO, Build
 
 SEQUENCE, IMAGE, IDS = (6, 8), (8, 8, 4), (6,)
 
@@ -21,6 +21,14 @@ def _dense(x: Any, units: int = 5) -> Any:
 
 def _conv(x: Any) -> Any:
     return layers.Conv2D(4, 3, name="t")(x)
+
+
+def _cube(x: Any) -> Any:
+    return layers.Conv3D(4, 1, name="t")(x)
+
+
+def _depthwise(x: Any) -> Any:
+    return layers.DepthwiseConv2D(3, depth_multiplier=2, name="t")(x)
 
 
 def _ids(x: Any) -> Any:
@@ -57,20 +65,12 @@ def _by_hand(x: Any) -> Any:
     return ops.matmul(ops.softmax(ops.matmul(q, ops.swapaxes(k, 1, 2)), axis=-1), v)
 
 
+Case = tuple[tuple[int, ...], Build, str, int]
 # Input shape, model up to a Dense, axis, by how much.
-GROWN: dict[str, tuple[tuple[int, ...], Build, str, int]] = {
-    **{name: (*found, 2) for name, found in RECURRENT.items()},
+GROWN: dict[str, Case] = {
     "heads": (SEQUENCE, _mha(), "num_heads", 2),
-    "heads with a gate": (SEQUENCE, _mha(use_gate=True), "num_heads", 2),
-    "key size": (SEQUENCE, _mha(), "key_dim", 3),
     "key size fourfold": (SEQUENCE, _mha(use_bias=False), "key_dim", 12),
-    "value size": (SEQUENCE, _mha(value_dim=3), "value_dim", 2),
-    "output of attention": (SEQUENCE, _mha(output_shape=5), "output_shape", 2),
     "query heads": (SEQUENCE, _gqa, "num_query_heads", 4),
-    "key heads": (SEQUENCE, _gqa, "num_key_value_heads", 1),
-    "head size": (SEQUENCE, _gqa, "head_dim", 2),
-    "letters of heads": (SEQUENCE, _heads, "d", 2),
-    "letters of sizes": (SEQUENCE, _heads, "e", 2),
     "letters that are read": (
         SEQUENCE, lambda x: layers.EinsumDense("abde,dec->abc", (6, 5))(_heads(x)), "d", 2
     ),
@@ -82,10 +82,8 @@ GROWN: dict[str, tuple[tuple[int, ...], Build, str, int]] = {
         SEQUENCE, lambda x: layers.EinsumDense("abc,cd->abd", (5, 3), bias_axes="bd")(
             ops.swapaxes(_dense(x), 1, 2)), "units", 2
     ),
-    "grouped filters": (IMAGE, lambda x: layers.Conv2D(4, 3, groups=2, name="t")(x), "filters", 2),
     "into groups": (IMAGE, lambda x: layers.Conv2D(6, 3, groups=2)(_conv(x)), "filters", 4),
     "groups of one": (IMAGE, lambda x: layers.Conv2D(8, 3, groups=4)(_conv(x)), "filters", 1),
-    "transposed": (IMAGE, lambda x: layers.Conv2DTranspose(4, 3, name="t")(x), "filters", 2),
     "read by convlstm": (VIDEO, lambda x: layers.ConvLSTM2D(4, 3)(
         layers.TimeDistributed(layers.Conv2D(3, 1), name="t")(x)), "filters", 2),
     "query of attention": (SEQUENCE, lambda x: layers.Attention()(
@@ -109,18 +107,46 @@ GROWN: dict[str, tuple[tuple[int, ...], Build, str, int]] = {
     "sum": (SEQUENCE, lambda x: ops.sum(_dense(x), axis=-1, keepdims=True), "units", 2),
     "mean": (SEQUENCE, lambda x: ops.mean(_dense(x), axis=-1, keepdims=True), "units", 2),
     "length": (SEQUENCE, lambda x: ops.norm(_dense(x), axis=-1, keepdims=True), "units", 2),
-    "vocabulary": (IDS, lambda x: layers.Embedding(10, 4, name="t")(_ids(x)), "input_dim", 2),
-    "vectors": (IDS, lambda x: layers.Embedding(10, 4, name="t")(_ids(x)), "output_dim", 2),
     "tied vectors": (IDS, _tied, "output_dim", 2),
     "untied vectors": (IDS, _untied, "output_dim", 2),
-    "categories": (IDS, lambda x: layers.CategoryEncoding(9, name="t")(_ids(x)), "num_tokens", 2),
     "masking": (SEQUENCE, lambda x: layers.GRU(3)(layers.Masking()(_dense(x))), "units", 2),
     "scales": (SEQUENCE, lambda x: layers.Rescaling([1.0, 2.0, 3.0, 4.0, 5.0], 0.5)(_dense(x)),
                "units", 2),
     "statistics": (SEQUENCE, lambda x: layers.Normalization(
         mean=[0.1] * 5, variance=[2.0] * 5)(_dense(x)), "units", 2),
+    "neighbours": (IMAGE, lambda x: layers.Conv2D(3, 2)(layers.BatchNormalization()(_depthwise(x))),
+                   "depth_multiplier", 3),
+    "neighbours and others": (IMAGE, lambda x: layers.Add()(
+        [_depthwise(x), layers.DepthwiseConv2D(3, depth_multiplier=2)(x), layers.Conv2D(8, 3)(x)]),
+        "depth_multiplier", 2),
+    "neighbours of neighbours": (IMAGE, lambda x: layers.DepthwiseConv2D(2, depth_multiplier=2)(
+        _depthwise(x)), "depth_multiplier", 1),
+    "neighbours in a group": (IMAGE, lambda x: layers.Conv2D(8, 3, groups=4)(_depthwise(x)),
+                              "depth_multiplier", 1),
+    "neighbours under a norm": (IMAGE, lambda x: layers.RMSNormalization()(_depthwise(x)),
+                                "depth_multiplier", 2),
     "along positions": (SEQUENCE, lambda x: layers.LayerNormalization(axis=2)(
         layers.Permute((2, 1))(_dense(x))), "units", 2),
+}  # fmt: skip
+
+_TD, _SN = layers.TimeDistributed, layers.SpectralNormalization
+# Layers that hold the one that reads the axis.
+WRAPPED: dict[str, Case] = {
+    "depthwise": (VIDEO, lambda x: _TD(layers.DepthwiseConv2D(2, depth_multiplier=2))(_cube(x)),
+                  "filters", 1),
+    "separable": (VIDEO, lambda x: _TD(layers.SeparableConv2D(3, 2, depth_multiplier=2))(_cube(x)),
+                  "filters", 1),
+    "groups": (VIDEO, lambda x: _TD(layers.Conv2D(4, 2, groups=2))(_cube(x)), "filters", 2),
+    "groups of one": (VIDEO, lambda x: _TD(layers.Conv2D(8, 2, groups=4))(_cube(x)), "filters", 1),
+    "spectral groups": (IMAGE, lambda x: _SN(layers.Conv2D(4, 2, groups=2))(_conv(x)),
+                        "filters", 2),
+    "spectral neighbours": (IMAGE, lambda x: _SN(layers.DepthwiseConv2D(2, depth_multiplier=2))(
+        _conv(x)), "filters", 2),
+    "einsum": ((3, *SEQUENCE), lambda x: _TD(layers.EinsumDense(
+        "abc,bcd->abd", (6, 4), bias_axes="bd"))(_dense(x)), "units", 2),
+    "scales": ((3, *SEQUENCE), lambda x: _TD(layers.Rescaling([1.0, 2.0, 3.0, 4.0, 5.0], 0.5))(
+        _dense(x)), "units", 2),
+    "twice": (VIDEO, lambda x: _TD(_SN(layers.Conv2D(4, 2, groups=2)))(_cube(x)), "filters", 2),
 }  # fmt: skip
 
 
@@ -132,16 +158,20 @@ def _flat(build: Build) -> Build:
     return built
 
 
-@pytest.mark.parametrize("name", GROWN)
+EVERY = GROWN | {f"{name}, inside": case for name, case in WRAPPED.items()}
+_RESCALED = {"key size fourfold", "neighbours under a norm"}
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_outputs_stay_and_weights_come_back(name: str, tmp_path: Path) -> None:
-    shape, build, axis, by = GROWN[name]
+    shape, build, axis, by = EVERY[name]
     model = saved(shape, _flat(build), tmp_path)
     trip = there_and_back(tmp_path / "before.keras", "t", by, axis)
     more = trip.wide.count_params() > model.count_params()
-    assert more or name in {"scales", "statistics"}
+    assert more or "scales" in name or name == "statistics"
     assert apart(model, trip.wide) <= 3e-6
     assert trip.kept == 0
-    assert (trip.rescaled is not None) == (axis in {"key_dim", "head_dim"} or "norm" in name)
+    assert (trip.rescaled is not None) == (name in _RESCALED)
     assert (trip.rescaled or 0) <= 1
 
 

@@ -228,7 +228,7 @@ def random_axis(choose: Choose, model: Model) -> tuple[str, str, int] | None:
         if rule is None or layer.name in {t._keras_history.operation.name for t in model.outputs}:
             continue
         config = complete(rule, keras.saving.serialize_keras_object(layer)["config"])
-        axes = [axis for axis in rule.dimensions(config) if axis not in rule.rigid]
+        axes = rule.dimensions(config)
         found += [(layer.name, axis) for axis in axes]
     if not found:
         return None

@@ -26,7 +26,7 @@ from patchc.compiler.verbs.tokens import append_tokens
 from patchc.errors import PatchError
 from patchc.language.patch import Expand
 from patchc.layers.base import complete
-from patchc.layers.ports import base_of
+from patchc.layers.ports import bases_of
 from patchc.layers.silence import ends_in_softmax
 from patchc.model.axis import NEW, AxisMap
 from patchc.model.graph import Layer, Weight
@@ -38,7 +38,7 @@ def expand(context: Context, verb: Expand, match: Match) -> None:
 
     Raises:
         PatchError: PC301 where the layer has no such axis, PC306 where the
-            graph cannot follow, PC310 for forms that are not available yet.
+            graph cannot follow.
     """
     if isinstance(match, Layer) and match.is_input:
         expand_input(context, verb, match)
@@ -134,7 +134,7 @@ def _check_chosen(
     """Refuse an `init` where a normalisation leaves no choice."""
     made = plan.agreement.made.get((plan.source, dimension))
     for weight, fill in fills.items():
-        runs = any(base_of(axis) == dimension for axis in weight.axes or ())
+        runs = any(dimension in bases_of(axis) for axis in weight.axes or ())
         if made is None or not runs or fill in (DEFAULT, _FORCED[made]):
             continue
         context.refuse(
