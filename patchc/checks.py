@@ -13,6 +13,7 @@ from typing import Any
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic
 from patchc.model.history import Applied
+from patchc.model.vocabulary import with_lines
 from patchc.storage.attach import OPTIMIZER, datasets, find
 from patchc.storage.configuration import comparable
 from patchc.storage.formats import Format
@@ -208,7 +209,11 @@ def _other_members(base: KerasFile, plan: Plan, result: KerasFile, compare: Comp
     for member in carried:
         name = new_names.get(member.name, member.name)
         other = result.archive.find(name) if result.archive else None
-        if (
+        if name in plan.appended:
+            wanted = with_lines(base.read_asset(member.name), plan.appended[name])
+            if other is None or result.read_asset(name) != wanted:
+                wrong.append(member.name)
+        elif (
             other is None
             or (other.compressed_size, other.crc) != (member.compressed_size, member.crc)
             or not compare.same(

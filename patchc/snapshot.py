@@ -71,6 +71,7 @@ def plan_digest(plan: Plan) -> str:
         [asdict(entry) for entry in (*plan.ledger.entries, *plan.optimizer.entries)],
         [asdict(group) for group in plan.groups],
         plan.assets,
+        plan.appended,
     ]
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()

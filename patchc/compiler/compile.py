@@ -63,7 +63,7 @@ from patchc.layers.infer import infer
 from patchc.layers.optimizers import couples_entries
 from patchc.model.addresses import addresses
 from patchc.model.config import write_config
-from patchc.model.document import Document, structure_hash
+from patchc.model.document import Document, structure_hash, vocabulary_files
 from patchc.model.graph import Layer, flatten, walk
 from patchc.model.order import reachable_calls
 
@@ -289,6 +289,8 @@ def _finish(
     _tell_optimizer(context, optimizer)
     _warn_coupled(context, after_training, optimizer)
     after = parameter_counts(root)
+    assets = _assets(document, groups)
+    document.read_asset = None  # a plan outlives the open file
     return Plan(
         base=document,
         before=before,
@@ -299,7 +301,8 @@ def _finish(
         optimizer=optimizer,
         config=write_config(root),
         groups=_storage_groups(groups),
-        assets=_assets(document, groups),
+        assets=assets,
+        appended=_appended(context, assets),
         params={
             "before": params[0],
             "after": after[0],
@@ -381,3 +384,14 @@ def _assets(document: Document, groups: Mapping[Layer, str]) -> dict[str, str]:
         if prefix is not None:
             found[moved[prefix] + name.removeprefix(prefix)] = name
     return found
+
+
+def _appended(context: Context, assets: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """The lines that files of vocabularies gain, by their names in the result."""
+    new_names = {old: new for new, old in assets.items()}
+    return {
+        new_names[old]: tuple(lines)
+        for layer, lines in context.appended.items()
+        for old in vocabulary_files(context.document, layer)
+        if old in new_names
+    }

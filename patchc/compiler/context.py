@@ -35,6 +35,7 @@ class Context:
         problems: errors that were noted and not raised yet.
         resized: dimensions that the edit has changed so far.
         copies: path of the layer that a new one is a copy of.
+        appended: lines for the files of vocabularies, by layer.
         lossless: outputs that edits have made without a loss, and where.
     """
 
@@ -51,6 +52,7 @@ class Context:
     problems: list[Diagnostic] = field(default_factory=list)
     resized: set[tuple[Layer, str]] = field(default_factory=set)
     copies: dict[Layer, str] = field(default_factory=dict)
+    appended: dict[Layer, list[str]] = field(default_factory=dict)
     lossless: dict[str, Span] = field(default_factory=dict)
 
     @property

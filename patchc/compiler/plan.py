@@ -225,6 +225,7 @@ class Plan:
         config: configuration of the result.
         groups: storage groups of the result.
         assets: member of the result -> member of the base.
+        appended: member of the result -> the lines that it has beyond that of the base.
         params: parameter counts before and after.
         layers: class of each layer of the result by path.
         inputs, outputs: name and shape of each.
@@ -250,6 +251,7 @@ class Plan:
     structure: str
     warnings: tuple[Diagnostic, ...] = ()
     independent: tuple[tuple[str, str], ...] = ()
+    appended: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:

@@ -20,6 +20,7 @@ from patchc.compiler.movement import Change, mover_of
 from patchc.layers.base import CallSpec, Port, Rule, RuleError, Shape, complete
 from patchc.layers.contracts import Norm
 from patchc.layers.infer import InferenceError, call_spec, rule_of
+from patchc.layers.opaque import no_rule
 from patchc.layers.ports import aliases_of, base_of, derived, dimension_in, inverted, ports_of
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Call, Layer, Tensor, flatten
@@ -222,7 +223,7 @@ class Spread(Crossing):
         layer = call.layer
         rule = rule_of(layer)
         if rule is None or layer.opaque is not None:
-            reason = layer.opaque or f"it is a {layer.class_name}, for which patchc has no rule"
+            reason = layer.opaque or no_rule(layer.class_name, layer.module)
             reason = reason.removeprefix("it ")
             self._refuse(layer, reason)
         config = complete(rule, layer.config)

@@ -22,6 +22,7 @@ from patchc.compiler.settle import settle_shapes
 from patchc.errors import PatchError
 from patchc.layers.base import Rule, complete
 from patchc.layers.infer import call_spec, rule_of
+from patchc.layers.opaque import no_rule
 from patchc.layers.ports import aliases_of, bases_of, reading_axes
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Layer, Tensor, flatten
@@ -39,7 +40,7 @@ def resizable(context: Context, match: Match) -> tuple[Layer, Rule]:
         context.refuse("PC301", f"`{match.path}` is a nested model", help="select a layer inside")
     rule = rule_of(match)
     if rule is None or match.opaque is not None:
-        reason = match.opaque or f"it is a {match.class_name}, for which patchc has no rule"
+        reason = match.opaque or no_rule(match.class_name, match.module)
         context.refuse(
             "PC306",
             f"`{match.path}` cannot change its size: {reason}",

@@ -67,7 +67,7 @@ def _commute(compiled: Compile, plan: Plan, patches: Sequence[Patch], place: int
 
 
 def _result(plan: Plan) -> Any:
-    return plan.config, plan.ledger.entries, plan.optimizer.entries, plan.assets
+    return plan.config, plan.ledger.entries, plan.optimizer.entries, plan.assets, plan.appended
 
 
 # ------------------------------------------------------------------------- overlaps

@@ -11,7 +11,10 @@ from collections.abc import Mapping
 _CODE = "runs code of its own"
 _FOREIGN = "wraps a model of another framework"
 _BASE = "is a base class that stands for no layer of its own"
-_TEXT = "maps raw values to ids by a vocabulary or a hash"
+_HASH = (
+    "hashes values into `num_bins` ids: with another number every value would get another id, and"
+    " the rows that were learned for the old ones would be lost"
+)
 _IMAGE = "prepares or augments images before the model"
 _SOUND = "turns sound into a spectrogram"
 
@@ -22,8 +25,8 @@ OPAQUE: Mapping[str, str] = {
     "CutMix": _IMAGE,
     "Equalization": _IMAGE,
     "FlaxLayer": _FOREIGN,
-    "HashedCrossing": _TEXT,
-    "Hashing": _TEXT,
+    "HashedCrossing": _HASH,
+    "Hashing": _HASH,
     "JaxLayer": _FOREIGN,
     "Lambda": _CODE,
     "Layer": _BASE,
@@ -49,8 +52,18 @@ OPAQUE: Mapping[str, str] = {
     "STFTSpectrogram": _SOUND,
     "Solarization": _IMAGE,
     "TFSMLayer": _FOREIGN,
-    "TextVectorization": _TEXT,
     "TorchModuleWrapper": _FOREIGN,
     "Wrapper": _BASE,
 }
 """Class name -> why it has no rule, a clause that can follow the name."""
+
+
+def no_rule(class_name: str, module: str | None) -> str:
+    """Why a layer without a rule has none, a sentence without its subject."""
+    of_keras = module is None or module.startswith("keras.")
+    reason = OPAQUE.get(class_name, "") if of_keras else ""
+    return (
+        f"it is a {class_name}, which {reason}"
+        if reason
+        else (f"it is a {class_name}, for which patchc has no rule")
+    )

@@ -22,6 +22,7 @@ _NO_FEATURES = frozenset(
         "InputLayer",
         "IntegerLookup",
         "StringLookup",
+        "TextVectorization",
     }
 )
 """Layers that read no features."""

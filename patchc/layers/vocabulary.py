@@ -8,6 +8,7 @@ appended to a vocabulary leaves all older indices alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_uppercase
 from typing import Any, ClassVar
 
 from patchc.layers.arguments import (
@@ -22,10 +23,22 @@ from patchc.layers.arguments import (
     positive_int,
     string,
 )
-from patchc.layers.base import Argument, CallSpec, Config, NoRuleError, Rule, RuleError, Shape
+from patchc.layers.base import (
+    Argument,
+    CallSpec,
+    Config,
+    NoRuleError,
+    Rule,
+    RuleError,
+    Shape,
+    WeightSpec,
+)
 from patchc.layers.parts import setting
+from patchc.layers.scalars import either
+from patchc.layers.shapes import need_min_rank
 
 _NO = Argument(boolean, False)
+_WEIGHED = "weighs its tokens by how rare they are, which is not known of new ones"
 _MODES = ("int", "one_hot", "multi_hot", "count", "tf_idf")
 
 
@@ -60,10 +73,19 @@ class CategoryEncoding(Rule):
 
 
 class Lookup(Rule):
-    """What StringLookup and IntegerLookup share."""
+    """What layers with a vocabulary share.
+
+    A vocabulary, where it is asked for, is that of the configuration, or the
+    lines of the file that Keras stores beside it.
+    """
 
     feature = None
     common = ("name", "trainable", "dtype")
+    token: ClassVar[type]
+
+    def told(self, config: Config) -> Config:
+        """The configuration of the lookup itself."""
+        return config
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """Ids in the shape of the input, or encodings of them."""
@@ -71,6 +93,12 @@ class Lookup(Rule):
         if mode == "int":
             return (call.shape,)
         return (_encoded(mode, call.shape, self.depth(config)),)
+
+    def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
+        """None; what Keras weighs tokens by, where it does, is not followed."""
+        if setting(self, config, "output_mode") == "tf_idf":
+            raise NoRuleError(_WEIGHED)
+        return ()
 
     def output_dtype(self, config: Config, call: CallSpec) -> str:
         """Ids are whole numbers."""
@@ -80,70 +108,70 @@ class Lookup(Rule):
         """`tokens` where the ids are encoded."""
         return None if setting(self, config, "output_mode") == "int" else "tokens"
 
-    def depth(self, config: Config) -> int | None:
+    def depth(self, config: Config) -> int:
         """Number of indices in an encoding."""
         if setting(self, config, "output_mode") == "tf_idf":
-            raise NoRuleError("weighs its tokens by how rare they are")
+            raise NoRuleError(_WEIGHED)
         if config.get("pad_to_max_tokens"):
             return int(config["max_tokens"])
         if config.get("vocabulary_size") is not None:
             return int(config["vocabulary_size"])
-        known = self.indices(config)
-        if known is None:
-            raise NoRuleError("keeps its vocabulary in a file of its own")
-        return known
-
-    def indices(self, config: Config) -> int | None:
-        """Number of indices that it gives out; None where the configuration does not tell."""
         words = config.get("vocabulary")
         if not isinstance(words, list):
-            return None
-        oov = int(setting(self, config, "num_oov_indices"))
-        mask = config.get("mask_token")
-        masks = int(mask is not None and setting(self, config, "output_mode") == "int")
-        special = [mask] * masks + [config.get("oov_token")] * oov
-        told = len(special) if words[: len(special)] == special and special else 0
-        return len(special) + len(words) - told
+            raise NoRuleError("keeps its vocabulary in a file of its own")
+        return self.indices(config, words)
 
-    def token_problem(self, config: Config, tokens: Sequence[Any]) -> str | None:
-        """What speaks against further tokens, a clause that follows the layer's name.
+    def parsed(self, lines: Sequence[str]) -> list[Any]:
+        """The vocabulary of the lines of a file."""
+        return [self.token(line) for line in lines]
 
-        The vocabulary has to be in the configuration.
-        """
-        words = config["vocabulary"]
-        if setting(self, config, "invert"):
+    def indices(self, config: Config, words: Sequence[Any]) -> int:
+        """Number of indices that it gives out with a vocabulary."""
+        told = self.told(config)
+        mask = told.get("mask_token")
+        masks = int(mask is not None and told.get("output_mode", "int") == "int")
+        oov = int(told.get("num_oov_indices", 1))
+        special = [mask] * masks + [told.get("oov_token")] * oov
+        in_it = len(special) if list(words[: len(special)]) == special and special else 0
+        return len(special) + len(words) - in_it
+
+    def token_problem(
+        self, config: Config, words: Sequence[Any], tokens: Sequence[Any]
+    ) -> str | None:
+        """What speaks against further tokens, a clause that follows the layer's name."""
+        told = self.told(config)
+        if told.get("invert"):
             return "turns ids into tokens"
-        if setting(self, config, "output_mode") == "tf_idf":
-            return "weighs its tokens by how rare they are, which is not known of new ones"
         wrong = [token for token in tokens if not isinstance(token, self.token)]
         if wrong:
             return f"takes tokens that are a {self.token.__name__}, not `{wrong[0]}`"
-        known = set(words) | {config.get("mask_token"), config.get("oov_token")}
+        known = {*words, told.get("mask_token"), told.get("oov_token")}
         old = [token for token in tokens if token in known]
         if old:
             return f"has the token `{old[0]}` already"
-        return self._room(config, len(tokens))
-
-    def _room(self, config: Config, more: int) -> str | None:
-        most = config.get("max_tokens")
-        if most is not None and (self.indices(config) or 0) + more > most:
-            return f"takes at most {most} tokens (`max_tokens`)"
-        if config.get("pad_to_max_tokens"):
-            return "is padded to `max_tokens`, so the rows of new tokens are there already"
+        torn = [token for token in tokens if len(str(token).splitlines()) != 1]
+        if torn:
+            return f"takes tokens of one line, not {torn[0]!r}"
         return None
-
-    token: ClassVar[type]
 
     def unknown_id(self, config: Config) -> int | None:
         """The id of tokens out of the vocabulary; None where they have none or several."""
-        masked = config.get("mask_token") is not None
-        return int(masked) if setting(self, config, "num_oov_indices") == 1 else None
+        told = self.told(config)
+        masked = told.get("mask_token") is not None
+        return int(masked) if told.get("num_oov_indices", 1) == 1 else None
 
-    def with_tokens(self, config: Config, tokens: Sequence[Any]) -> Mapping[str, Any]:
+    def with_tokens(
+        self, config: Config, words: Sequence[Any], tokens: Sequence[Any]
+    ) -> Mapping[str, Any]:
         """The configuration keys that change with further tokens."""
-        changed: dict[str, Any] = {"vocabulary": [*config["vocabulary"], *tokens]}
+        size = self.indices(config, words) + len(tokens)
+        changed: dict[str, Any] = {}
+        if isinstance(config.get("vocabulary"), list):
+            changed["vocabulary"] = [*config["vocabulary"], *tokens]
         if config.get("vocabulary_size") is not None:
-            changed["vocabulary_size"] = int(config["vocabulary_size"]) + len(tokens)
+            changed["vocabulary_size"] = size
+        if config.get("max_tokens") is not None and config["max_tokens"] < size:
+            changed["max_tokens"] = size
         return changed
 
 
@@ -182,6 +210,88 @@ class IntegerLookup(Lookup):
         "vocabulary": Argument(optional(list_of(integer)), None),
         "vocabulary_dtype": Argument(one_of("int64"), "int64"),
     }
+
+
+_PUNCTUATION = frozenset("!\"#$%&()*+,-./:;<=>?@[\\]^_`{|}~'")
+"""What TextVectorization strips; source: `DEFAULT_STRIP_REGEX` of its module."""
+_CAPITALS = frozenset(ascii_uppercase)
+
+
+class TextVectorization(Lookup):
+    """Texts, cut into tokens, and the index of each in a vocabulary.
+
+    Its lookup is a StringLookup with the mask token "" and one index for all
+    other tokens.
+    """
+
+    class_name = "TextVectorization"
+    token = str
+    always = ("standardize", "split", "ngrams")
+    arguments: ClassVar[Mapping[str, Argument]] = {
+        "max_tokens": Argument(optional(positive_int), None),
+        "standardize": Argument(
+            optional(one_of("lower_and_strip_punctuation", "lower", "strip_punctuation")),
+            "lower_and_strip_punctuation",
+        ),
+        "split": Argument(optional(one_of("whitespace", "character")), "whitespace"),
+        "ngrams": Argument(optional(either(positive_int, list_of(positive_int))), None),
+        "output_mode": Argument(one_of(*_MODES), "int"),
+        "output_sequence_length": Argument(optional(positive_int), None),
+        "pad_to_max_tokens": _NO,
+        "vocabulary": Argument(optional(list_of(string)), None),
+        "idf_weights": Argument(optional(list_of(number)), None),
+        "sparse": _NO,
+        "ragged": _NO,
+        "encoding": Argument(string, "utf-8"),
+        "vocabulary_size": Argument(optional(positive_int), None),
+    }
+
+    def told(self, config: Config) -> Config:
+        """That of its StringLookup."""
+        return {**config, "mask_token": "", "oov_token": "[UNK]", "num_oov_indices": 1}
+
+    def groups(self, config: Config) -> Sequence[str]:
+        """Its own, and that of its StringLookup."""
+        return ["", "_lookup_layer"]
+
+    def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
+        """Ids, `output_sequence_length` of each text; or encodings.
+
+        Source: `TextVectorization.compute_output_shape`.
+        """
+        mode, shape = setting(self, config, "output_mode"), need_min_rank(call, 1)
+        if mode == "int":
+            return ((shape[0], setting(self, config, "output_sequence_length")),)
+        if config.get("split", "whitespace") is not None:
+            shape = (*shape, None)
+        elif len(shape) < 2:
+            shape = (*shape, 1)
+        return (_encoded(mode, shape, self.depth(config)),)
+
+    def token_problem(
+        self, config: Config, words: Sequence[Any], tokens: Sequence[Any]
+    ) -> str | None:
+        """Tokens that its texts are never cut into would never be found."""
+        found = super().token_problem(config, words, tokens)
+        return found or next(filter(None, (_never_met(config, token) for token in tokens)), None)
+
+
+def _never_met(config: Config, token: str) -> str | None:
+    """Why a text is never cut into a token, as far as the configuration tells."""
+    how = config.get("standardize", "lower_and_strip_punctuation")
+    how = how if isinstance(how, str) else ""
+    if how.startswith("lower") and not _CAPITALS.isdisjoint(token):
+        return f"turns its texts into small letters, and would never find `{token}`"
+    if how.endswith("strip_punctuation") and not _PUNCTUATION.isdisjoint(token):
+        return f"strips its texts of punctuation, and would never find `{token}`"
+    if config.get("ngrams") is not None:
+        return None
+    split = config.get("split", "whitespace")
+    if split == "whitespace" and len(token.split()) != 1:
+        return f"cuts its texts at white space, and would never find `{token}`"
+    if split == "character" and len(token) != 1:
+        return f"cuts its texts into characters, and would never find `{token}`"
+    return None
 
 
 def _boundaries(value: Any) -> list[float]:
@@ -226,5 +336,11 @@ class Discretization(Rule):
         return "int32" if whole else super().output_dtype(config, call)
 
 
-RULES: tuple[Rule, ...] = (CategoryEncoding(), Discretization(), IntegerLookup(), StringLookup())
+RULES: tuple[Rule, ...] = (
+    CategoryEncoding(),
+    Discretization(),
+    IntegerLookup(),
+    StringLookup(),
+    TextVectorization(),
+)
 """The rules of this family."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from patchc.model.graph import Layer, Tensor, map_tensors, walk
 from patchc.model.history import Applied
+from patchc.model.vocabulary import FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Document:
         weights: every stored weight by address.
         optimizer: the optimizer's variables, in their order.
         assets: names of the archive's members that belong to layers.
+        read_asset: the bytes of one of them; to be called while the model is open.
         fingerprint: size and CRC-32 of the stored weights.
         digest: SHA-256 of the whole file, where it was asked for.
         repairs: what was changed in an older file's configuration, each as
@@ -59,12 +61,24 @@ class Document:
     weights: Mapping[str, StoredWeight]
     optimizer: tuple[StoredWeight, ...] = ()
     assets: tuple[str, ...] = ()
+    read_asset: Callable[[str], bytes] | None = None
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     digest: str | None = None
     history: tuple[Applied, ...] = ()
     keras_version: str = ""
     repairs: tuple[Mapping[str, str], ...] = ()
     unconnected: bool = False
+
+
+def vocabulary_files(document: Document, layer: Layer) -> list[str]:
+    """Names of the assets that hold the vocabulary of a layer.
+
+    TextVectorization has it twice: once of its own, and once of its lookup.
+    """
+    if layer.address is None:
+        return []
+    folder = f"assets/{layer.address}/"
+    return [n for n in document.assets if n.startswith(folder) and n.endswith(f"/{FILE}")]
 
 
 def structure_hash(root: Layer) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from patchc.errors import Diagnostic, PatchError
 from patchc.layers.base import WeightSpec
 from patchc.layers.infer import InferenceError, infer, rule_of, weight_specs
+from patchc.layers.opaque import no_rule
 from patchc.layers.operations import operation_rule
 from patchc.model.addresses import addresses
 from patchc.model.document import StoredWeight
@@ -110,7 +111,7 @@ def _specs(layer: Layer, stored: Mapping[str, Dataset]) -> list[WeightSpec]:
     if layer.graph is not None:
         return []
     if rule_of(layer) is None:
-        layer.opaque = f"it is a {layer.class_name}, for which patchc has no rule"
+        layer.opaque = no_rule(layer.class_name, layer.module)
         return []
     try:
         specs, _ = weight_specs(layer)

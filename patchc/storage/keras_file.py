@@ -34,6 +34,7 @@ CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
 _MAX_JSON = 256 << 20
+_MAX_ASSET = 256 << 20
 
 
 @dataclass(slots=True)
@@ -123,6 +124,7 @@ class KerasFile:
             weights=attached.weights,
             optimizer=attached.optimizer,
             assets=tuple(name for name in names if name.startswith("assets/")),
+            read_asset=self.read_asset,
             fingerprint={**crc, "bytes": self.whole.size},
             digest=digest,
             history=self.history,
@@ -130,6 +132,17 @@ class KerasFile:
             repairs=self._repairs(),
             unconnected=self.bare,
         )
+
+    def read_asset(self, name: str) -> bytes:
+        """The contents of a member that belongs to a layer.
+
+        Raises:
+            PatchError: PC403 where it is damaged or too large.
+        """
+        member = self.archive.find(name) if self.archive is not None else None
+        assert self.archive is not None
+        assert member is not None  # the document lists it
+        return self.archive.read(member, _MAX_ASSET)
 
     def _repairs(self) -> tuple[Mapping[str, str], ...]:
         if self.older is None:

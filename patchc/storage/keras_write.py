@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import patchc
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.history import Applied
+from patchc.model.vocabulary import with_lines
 from patchc.storage.archive import Archive
 from patchc.storage.attach import find
 from patchc.storage.background import Background
@@ -175,6 +176,9 @@ def _write_member(
         return _write_bytes(sink, member, json.dumps(plan.config).encode())
     if member.name == WEIGHTS and not keeps_weights(source, plan):
         return _write_weights(source, plan, sink, member, made)
+    if name in plan.appended:
+        data = with_lines(source.read_asset(member.name), plan.appended[name])
+        return _write_bytes(sink, replace(member, name=name, raw_name=name.encode()), data)
     if name != member.name:
         member = replace(member, name=name, raw_name=name.encode())
     return _write_copy(source, sink, member)

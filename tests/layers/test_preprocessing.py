@@ -48,6 +48,18 @@ def test_rescaling() -> None:
         ),
         ("IntegerLookup", [{"vocabulary": [3, 4]}, {"vocabulary": [3], "output_mode": "count"}],
          "int64"),
+        (
+            "TextVectorization",
+            [
+                {"vocabulary": ["a", "b"]},
+                {"vocabulary": ["a"], "output_sequence_length": 4, "ngrams": 2},
+                {"vocabulary": ["a"], "split": None, "output_mode": "count"},
+                *({"vocabulary": ["a"], "output_mode": m} for m in ("multi_hot", "count")),
+                {"vocabulary": ["a"], "output_mode": "count", "max_tokens": 7,
+                 "pad_to_max_tokens": True},
+            ],
+            "string",
+        ),
         ("Discretization", [{"bin_boundaries": [0.0, 1.0]}, {"num_bins": 4},
                             *({"bin_boundaries": [0.0], "output_mode": m} for m in MODES)],
          "float32"),
@@ -68,4 +80,5 @@ def test_sizes_of_vocabularies() -> None:
         {"vocabulary": ["", "[UNK]", "a"], "mask_token": ""},
     ):
         layer = make("StringLookup", config)
-        assert rule.indices(complete(rule, config)) == layer.vocabulary_size()
+        words: Any = config["vocabulary"]
+        assert rule.indices(complete(rule, config), words) == layer.vocabulary_size()

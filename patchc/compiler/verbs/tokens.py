@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -17,8 +17,10 @@ from patchc.layers.base import complete
 from patchc.layers.infer import rule_of
 from patchc.layers.vocabulary import Lookup
 from patchc.model.axis import AxisMap
+from patchc.model.document import vocabulary_files
 from patchc.model.graph import Call, Layer, Tensor, flatten
 from patchc.model.values import Strategy
+from patchc.model.vocabulary import lines_of
 
 _ROWS = {
     "CategoryEncoding": "num_tokens",
@@ -36,46 +38,98 @@ def append_tokens(context: Context, match: Match, tokens: Sequence[Any], *, pres
 
     Raises:
         PatchError: PC301 where the layer has no vocabulary or cannot take the
-            tokens, PC306 where something else reads its ids.
+            tokens, PC306 where something else reads its ids, PC310 or PC404 for
+            a vocabulary that is not there or cannot be read.
     """
     layer, rule = resizable(context, match)
     if not isinstance(rule, Lookup):
         context.refuse(
             "PC301",
             f"`{layer.path}` ({layer.class_name}) has no vocabulary",
-            help="`tokens` is for StringLookup and IntegerLookup",
+            help="`tokens` is for StringLookup, IntegerLookup and TextVectorization",
         )
     config = complete(rule, layer.config)
-    if not isinstance(config.get("vocabulary"), list):
-        context.refuse(
-            "PC310",
-            f"the vocabulary of `{layer.path}` is a file of its own, which this version does not"
-            " edit",
-            help="give the layer its `vocabulary` in Keras and save the model again",
-        )
-    problem = rule.token_problem(config, tokens)
+    words = _words(context, layer, rule, config)
+    problem = rule.token_problem(config, words, tokens)
     if problem is not None:
         context.refuse("PC301", f"`{layer.path}` {problem}", help="give other tokens")
-    size = rule.indices(config)
-    assert size is not None  # the vocabulary is in the configuration
-    plans = _plans(context, layer, config, size, len(tokens), preserve=preserve)
+    keys = dict(rule.with_tokens(config, words, tokens))
+    plans = _plans(context, layer, rule, words, keys, len(tokens), preserve=preserve)
     if config["output_mode"] == "int":
         plans = _filled(context, plans, rule.unknown_id(config) if preserve else None)
-    keys = dict(rule.with_tokens(config, tokens))
+    if "vocabulary" not in keys:
+        context.appended.setdefault(layer, []).extend(map(str, tokens))
     layer.config = {**layer.config, **keys}
-    context.log("set", layer.path, {"tokens": size}, {"tokens": list(tokens)})
+    context.log(
+        "set", layer.path, {"tokens": rule.indices(config, words)}, {"tokens": list(tokens)}
+    )
+    if "max_tokens" in keys:
+        before = {"max_tokens": config["max_tokens"]}
+        context.log("set", layer.path, before, {"max_tokens": keys["max_tokens"]}, _FULL)
     for plan in plans:
         resize(context, plan)
     settle(context)
 
 
+_FULL = "its vocabulary would not take more"
+
+
+def _words(context: Context, layer: Layer, rule: Lookup, config: Mapping[str, Any]) -> list[Any]:
+    """The vocabulary: that of the configuration, or of the file beside it."""
+    words = config.get("vocabulary")
+    if isinstance(words, list):
+        return words
+    document = context.document
+    files = vocabulary_files(document, layer)
+    if not files or document.read_asset is None:
+        context.refuse(
+            "PC310",
+            f"the vocabulary of `{layer.path}` is neither in its configuration nor in the file",
+            help="let Keras load the model, and save it again",
+        )
+    try:
+        found = [rule.parsed(lines_of(document.read_asset(name))) for name in files]
+    except ValueError as error:
+        context.refuse(
+            "PC404",
+            f"the vocabulary of `{layer.path}` cannot be read: {error}",
+            help="let Keras load the model, and save it again",
+        )
+    if found.count(found[0]) != len(found):
+        context.refuse(
+            "PC404",
+            f"`{layer.path}` has two vocabularies that differ: `{files[0]}` and `{files[1]}`",
+            help="let Keras load the model, and save it again",
+        )
+    return [*found[0], *rule.parsed(context.appended.get(layer, []))]
+
+
 def _plans(
-    context: Context, layer: Layer, config: Any, size: int, more: int, *, preserve: bool
+    context: Context,
+    layer: Layer,
+    rule: Lookup,
+    words: Sequence[Any],
+    keys: Mapping[str, Any],
+    more: int,
+    *,
+    preserve: bool,
 ) -> list[Resize]:
-    """What grows with the vocabulary: layers that read its ids, or its encodings' features."""
-    change = AxisMap.grown(size, more)
+    """What grows with the vocabulary: layers that read its ids, or its encodings' features.
+
+    Args:
+        words: the vocabulary so far.
+        keys: of the configuration that change.
+    """
+    config = complete(rule, layer.config)
     if config["output_mode"] != "int":
+        padded = bool(config.get("pad_to_max_tokens"))
+        size = int(config["max_tokens"]) if padded else rule.indices(config, words)
+        after = int(keys.get("max_tokens", size)) if padded else size + more
+        change = AxisMap.grown(size, after - size)
+        if change.is_identity(size):
+            return []
         return [plan_resize(context, layer, "tokens", change, size, preserve=preserve)]
+    size = rule.indices(config, words)
     plans = []
     for reader in dict.fromkeys(_readers_of_ids(context, layer)):
         dimension = _ROWS[reader.class_name]

@@ -28,6 +28,7 @@ from patchc.model.addresses import addresses
 from patchc.model.config import ConfigError, check_order, read_config
 from patchc.model.document import Document
 from patchc.model.graph import Layer, walk
+from patchc.model.vocabulary import with_lines
 from patchc.storage.attach import attach_weights
 from patchc.storage.hdf5.tree import Group
 from patchc.storage.live.objects import MODEL, Objects, build, compiles_itself, copied, refusal
@@ -84,7 +85,12 @@ class LiveModel:
             weights=attached.weights,
             optimizer=attached.optimizer,
             assets=tuple(_ASSETS + name for name in _files(self.assets)),
+            read_asset=self.read_asset,
         )
+
+    def read_asset(self, name: str) -> bytes:
+        """The contents of one of its vocabularies or the like."""
+        return Path(self.assets, name.removeprefix(_ASSETS)).read_bytes()
 
     def stored(self, address: str) -> Array:
         """The value of a variable as an array."""
@@ -185,7 +191,10 @@ def build_live(live: LiveModel, plan: Plan) -> Any:
         for name, held in plan.assets.items():
             place = Path(assets, name.removeprefix(_ASSETS))
             place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(live.assets, held.removeprefix(_ASSETS)), place)
+            if name in plan.appended:
+                place.write_bytes(with_lines(live.read_asset(held), plan.appended[name]))
+            else:
+                shutil.copyfile(Path(live.assets, held.removeprefix(_ASSETS)), place)
         restore(new, saving_parts(new, root), _makers(live, plan), assets)
     _copy_adapters(layers, base)
     return new
