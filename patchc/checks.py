@@ -77,7 +77,7 @@ def check_result(
         _kept(base, plan, result, compare),
         _changed(base, plan, result, made),
         _optimizer(base, plan, result, compare, made),
-        *([_history(base, plan, result)] if result.format is Format.KERAS else []),
+        _history(base, plan, result),
         _other_members(base, plan, result, compare),
     )
 
@@ -188,9 +188,12 @@ def _history(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
     """The history goes on with the patches; by which version of patchc does not matter."""
     planned = (*base.history, *entries(plan, base))
     same = _unversioned(result.history) == _unversioned(planned)
-    same = same and without_history(result.metadata) == without_history(metadata_of(base))
+    place = "the history"
+    if result.format is Format.KERAS:
+        same = same and without_history(result.metadata) == without_history(metadata_of(base))
+        place = f"`{METADATA}`"
     detail = f"{len(planned)} patches" if len(planned) != 1 else "1 patch"
-    return Check("history-as-planned", same, detail if same else f"`{METADATA}` differs")
+    return Check("history-as-planned", same, detail if same else f"{place} differs")
 
 
 def _unversioned(history: Sequence[Applied]) -> list[Applied]:

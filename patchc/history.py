@@ -14,11 +14,15 @@ from patchc.model.document import structure_hash
 from patchc.model.history import Applied
 from patchc.results import Written
 from patchc.snapshot import structural_differences
-from patchc.storage.archive import Archive
-from patchc.storage.keras_file import KerasFile, open_keras
-from patchc.storage.keras_write import changed_member, write_history
+from patchc.storage.keras_file import KerasFile
 from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
+from patchc.storage.write_again import (
+    changed_dataset,
+    changed_member,
+    copy_tree,
+    write_history,
+)
 
 Path = str | os.PathLike[str]
 
@@ -76,7 +80,7 @@ def adopt_history(
 
     Args:
         before: a model with a history.
-        after: the same model, saved again by Keras.
+        after: the same model, saved again by Keras, as a `.keras` or HDF5 file.
         out: where the model with both goes.
         force: replace an existing file.
         in_place: `out` is `after` itself.
@@ -85,7 +89,7 @@ def adopt_history(
         PatchError: PC316 where the history cannot be that of `after`; nothing
             was written.
     """
-    with open_keras(before) as old, open_keras(after) as new:
+    with open_model(before) as old, open_model(after) as new:
         _check_adoptable(old, new)
         place = publishing(
             out,
@@ -94,14 +98,16 @@ def adopt_history(
             inputs=[old.file.identity, new.file.identity],
         )
         with place as output:
-            archive = _archive(new)
-            write_history(new, archive, old.history, output)
-            _check_written(archive, old.history, output, os.fspath(out))
+            _write(new, old.history, output)
+            _check_written(new, old.history, output, os.fspath(out))
             size = output.size
         return _adopted(old, new, os.fspath(out), size)
 
 
 def _check_adoptable(old: KerasFile, new: KerasFile) -> None:
+    if new.shards is not None:
+        message = "an index of sharded weights is no model that Keras has trained and saved"
+        raise _refusal(new.file.path, message, "name a .keras or HDF5 file")
     if not old.history:
         message, way_out = "it has no history that could be carried over", "name a patched model"
         raise _refusal(old.file.path, message, way_out)
@@ -120,16 +126,21 @@ def _refusal(path: str, message: str, way_out: str) -> PatchError:
     return PatchError(Diagnostic("PC316", message, file=path, help=way_out))
 
 
-def _archive(opened: KerasFile) -> Archive:
-    assert opened.archive is not None  # `open_keras` opens nothing else
-    return opened.archive
+def _write(new: KerasFile, history: Sequence[Applied], output: OutputFile) -> None:
+    if new.archive is not None:
+        write_history(new, new.archive, history, output)
+    else:
+        copy_tree(new, new.root_group, history, output)
 
 
 def _check_written(
-    archive: Archive, history: Sequence[Applied], output: OutputFile, path: str
+    new: KerasFile, history: Sequence[Applied], output: OutputFile, path: str
 ) -> None:
-    with open_keras(output.temporary) as result:
-        wrong = changed_member(archive, _archive(result))
+    with open_model(output.temporary, beside=new.file.path) as result:
+        if new.archive is not None and result.archive is not None:
+            wrong = changed_member(new.archive, result.archive)
+        else:
+            wrong = changed_dataset(new, result)
         if result.history != tuple(history):
             wrong = "the history"
     if wrong is not None:

@@ -15,7 +15,7 @@ from patchc.compiler.stack import compile_stack
 from patchc.errors import Diagnostic, PatchError
 from patchc.language.patch import Patch
 from patchc.results import Report
-from patchc.running import keras_runner, run_patches
+from patchc.running import keras_runner, run_patches, runnable
 from patchc.saved import SavedPlan, saved_text
 from patchc.snapshot import snapshot, weight_crcs
 from patchc.storage.background import Background
@@ -40,6 +40,8 @@ from patchc.storage.write_model import (
 Path = str | os.PathLike[str]
 ProgressFactory = Callable[[int], Progress]
 """Given the number of bytes to come, makes what is told of them."""
+Further = Callable[[KerasFile], tuple[Check, ...]]
+"""Checks of a written file, beside those that always run."""
 
 
 def no_progress(total: int) -> Progress:
@@ -207,8 +209,8 @@ def apply_opened(
     output_format(base.source, out)  # a name that tells none is refused first
     plan = _planned(base, patches, saved, again=again)
 
-    def further(temporary: str) -> tuple[Check, ...]:
-        return run_patches(base.path, temporary, patches, plan)
+    def further(result: KerasFile) -> tuple[Check, ...]:
+        return run_patches(base.source, result, patches, plan)
 
     return carry_out(
         base,
@@ -233,7 +235,7 @@ def carry_out(
     in_place: bool = False,
     progress: ProgressFactory = no_progress,
     rewrite: bool = False,
-    further: Callable[[str], tuple[Check, ...]] | None = None,
+    further: Further | None = None,
     saved: SavedPlan | None = None,
     beside: Beside = Beside(),  # noqa: B008 (frozen)
 ) -> Report:
@@ -242,7 +244,7 @@ def carry_out(
     Args:
         command: which the report is of.
         rewrite: write the result anew even where the plan changes nothing.
-        further: checks of the written file, by its temporary name.
+        further: checks of the written file, where the others hold.
         saved: the plan that the patches come from, of which nothing may differ.
         beside: what to write beside the result.
 
@@ -260,15 +262,15 @@ def carry_out(
         whole = Joined.of((output, *output.parts.values()))
         with (
             Background(output.settle) as on_disk,
-            Digest(whole, whole.size, wanted=base.digest.wanted) as digest,
+            Digest(whole, whole.size, wanted=base.is_shown) as digest,
         ):
-            checks = _read_back(source, plan, output, told, written.made, whole=not rewrite)
-            if further is not None and all(check.ok for check in checks):
-                checks += further(output.temporary)
+            checks = _read_back(
+                source, plan, output, told, written.made, further, whole=not rewrite
+            )
             report = Report(
                 command=command,
                 plan=plan,
-                base={"path": base.path, "sha256": base.digest.hex()},
+                base={"path": base.path, "sha256": base.sha256},
                 output={"path": name, "sha256": digest.hex(), "bytes": whole.size},
                 checks=checks,
             )
@@ -308,12 +310,16 @@ def _read_back(
     output: OutputFile,
     progress: Progress,
     made: Made,
+    further: Further | None,
     *,
     whole: bool,
 ) -> tuple[Check, ...]:
     parts = {name: part.temporary for name, part in output.parts.items()}
     with open_model(output.temporary, beside=source.file.path, parts=parts) as result:
-        return check_result(source, plan, result, progress, made, whole=whole)
+        checks = check_result(source, plan, result, progress, made, whole=whole)
+        if further is not None and all(check.ok for check in checks):
+            checks += further(result)
+        return checks
 
 
 def _refuse_failures(report: Report) -> None:
@@ -343,7 +349,7 @@ def verify_files(
         plan = plan_for(source, _compile(source, patches, again=True), result.format)
         checks = check_result(source, plan, result, no_progress(0))
         if run is not False:
-            checks += _compared(before, after, patches, plan, {} if run is True else run)
+            checks += _compared(source, result, patches, plan, {} if run is True else run)
         size = {"bytes": result.whole.size}
         return Report(
             command="verify",
@@ -355,11 +361,16 @@ def verify_files(
 
 
 def _compared(
-    before: Path, after: Path, patches: Sequence[Patch], plan: Plan, given: Mapping[str, Any]
+    base: KerasFile,
+    result: KerasFile,
+    patches: Sequence[Patch],
+    plan: Plan,
+    given: Mapping[str, Any],
 ) -> tuple[Check, ...]:
     """One check for each patch that says what has to hold, or one for all."""
     runner = keras_runner()
     wishes = [runner.wanted_by(patch) for patch in patches if patch.verify is not None] or [{}]
     merged = [{**wish, **given} for wish in wishes]
     distinct = [wish for place, wish in enumerate(merged) if wish not in merged[:place]]
-    return tuple(runner.run_check(before, after, wish, plan) for wish in distinct)
+    with runnable(base) as before, runnable(result) as after:
+        return tuple(runner.run_check(before, after, wish, plan) for wish in distinct)

@@ -20,13 +20,13 @@ from patchc.storage.digest import Digest
 from patchc.storage.files import open_regular
 from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.keras_file import KerasFile, keras_archive, open_keras
-from patchc.storage.keras_write import write_again
 from patchc.storage.older.rebuilt import Rebuilt
 from patchc.storage.open_model import open_model
 from patchc.storage.publish import OutputFile, publishing
 from patchc.storage.stream import Comparison, Sink, crc32_of
 from patchc.storage.undo_file import Carried, Undo, UndoFile, read_undo, refusal, write_undo
 from patchc.storage.values import raw_bytes, stored_values
+from patchc.storage.write_again import write_again
 
 Path = str | os.PathLike[str]
 _MOST_NAMED = 5

@@ -21,12 +21,20 @@ class CheckedBase:
     Args:
         path: as the user wrote it.
         source: the file.
-        digest: SHA-256 of the file, where it is wanted.
+        digest: SHA-256 of the file, where it is wanted; the history of a file
+            that is no archive needs it in any case.
+        is_shown: whether reports tell it, and that of the result.
     """
 
     path: str
     source: KerasFile
     digest: Digest
+    is_shown: bool = True
+
+    @property
+    def sha256(self) -> str | None:
+        """What reports tell of the digest."""
+        return self.digest.hex() if self.is_shown else None
 
     def check(self, pieces: Sequence[Piece] = ()) -> None:
         """Refuse a base that is damaged, or that another program has changed meanwhile.
@@ -60,8 +68,8 @@ def open_checked(model: str | os.PathLike[str], *, sha256: bool = True) -> Itera
     Raises:
         PatchError: as `open_model`.
     """
-    with (
-        open_model(model) as source,
-        Digest(source.whole, source.whole.size, wanted=sha256) as digest,
-    ):
-        yield CheckedBase(os.fspath(model), source, digest)
+    with open_model(model) as source:
+        known = source.archive is not None  # by what its history calls it
+        with Digest(source.whole, source.whole.size, wanted=sha256 or not known) as digest:
+            source.digest = digest
+            yield CheckedBase(os.fspath(model), source, digest, is_shown=sha256)

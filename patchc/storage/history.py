@@ -1,8 +1,9 @@
-"""The history of a model, as it stands in its `metadata.json`.
+"""The history of a model: in its `metadata.json`, an attribute of its HDF5 file, or its index.
 
 Keras reads `metadata.json` and keeps no key of it: a model that was loaded and
 saved again has no history.  A further member of the archive would have Keras
-unpack the whole archive to disk on loading.
+unpack the whole archive to disk on loading.  Of an HDF5 file's attributes at
+the root, and of the keys of an index, every Keras reads its own alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Any
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.model.history import KEYS, Applied
+from patchc.storage.hdf5.tree import Group, Hdf5Error, text_attribute
+from patchc.storage.jsontext import parse_json
 from patchc.storage.members import Member
+from patchc.storage.publish import OutputFile
 
 KEY = "patchc"
 _VERSION = 1
@@ -24,7 +28,7 @@ def read_history(metadata: Mapping[str, Any], path: str) -> tuple[Applied, ...]:
     """The patches that made a model, oldest first.
 
     Args:
-        metadata: contents of `metadata.json`.
+        metadata: contents of `metadata.json`, or what stands in its place.
         path: of the model file, for messages.
 
     Raises:
@@ -54,22 +58,82 @@ _WORDS = {"params": "mapping", "seed": "whole number"}
 
 
 def _refusal(path: str, what: str) -> PatchError:
-    message = f"the history in `metadata.json` {what}"
+    message = f"the history {what}"
     way_out = "use the version of patchc that wrote the file, or save the model again with Keras"
     return PatchError(Diagnostic("PC404", message, file=path, help=way_out))
 
 
 def with_history(metadata: Mapping[str, Any], history: Sequence[Applied]) -> bytes:
     """The contents of a `metadata.json` that holds a history, if there is any."""
+    return json.dumps(joined(metadata, history)).encode()
+
+
+def joined(metadata: Mapping[str, Any], history: Sequence[Applied]) -> dict[str, Any]:
+    """What a `metadata.json` or an index says, with a history, if there is any."""
     if not history:
-        return json.dumps(without_history(metadata)).encode()
+        return without_history(metadata)
     kept = {"version": _VERSION, "history": [applied.to_dict() for applied in history]}
-    return json.dumps({**metadata, KEY: kept}).encode()
+    return {**metadata, KEY: kept}
 
 
 def without_history(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What Keras itself wrote."""
     return {key: value for key, value in metadata.items() if key != KEY}
+
+
+# ------------------------------------------------------------------------- HDF5
+
+PENDING = "~patchc~" * 8
+"""Stands for the digest of a base, which is as long, until that is known."""
+
+
+def metadata_of_hdf5(tree: Group, path: str) -> Mapping[str, Any]:
+    """What the attribute of an HDF5 file says, as `metadata.json` would.
+
+    Raises:
+        PatchError: PC404 where it is no JSON.
+    """
+    attribute = tree.attributes.get(KEY)
+    if attribute is None:
+        return {}
+    try:
+        return {KEY: parse_json(attribute.text.encode())}
+    except (ValueError, Hdf5Error):
+        raise _refusal(path, "cannot be read") from None
+
+
+def recorded_in(tree: Group, history: Sequence[Applied]) -> Group:
+    """The same tree with a history at its root, if there is any."""
+    attributes = {key: value for key, value in tree.attributes.items() if key != KEY}
+    if history:
+        attributes[KEY] = text_attribute(_text(history))
+    return Group(tree.members, attributes)
+
+
+def is_clear(history: Sequence[Applied]) -> bool:
+    """Whether a history holds the mark in the place of digests alone."""
+    marked = sum(applied.base == PENDING for applied in history)
+    return _text(history).count(PENDING) == marked
+
+
+def settle_pending(
+    output: OutputFile, beginning: bytes, history: Sequence[Applied], digest: str
+) -> None:
+    """Write the digest of the base into the history of a file that was begun without it.
+
+    Args:
+        beginning: the file's first bytes, in which the history stands.
+        history: as it was written.
+    """
+    text = _text(history)
+    start, at = beginning.index(text.encode()), text.find(PENDING)
+    while at >= 0:
+        output.write_at(start + at, digest.encode())
+        at = text.find(PENDING, at + 1)
+
+
+def _text(history: Sequence[Applied]) -> str:
+    return json.dumps(joined({}, history)[KEY])
 
 
 def contents_digest(members: Iterable[Member]) -> str:

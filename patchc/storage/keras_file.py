@@ -55,6 +55,7 @@ class KerasFile:
         metadata: what Keras and patchc say of the file; empty where the format
             has no place for it.
         shards: the files of sharded weights.
+        digest: SHA-256 of all its bytes, where it is computed anyway.
     """
 
     file: InputFile
@@ -68,6 +69,7 @@ class KerasFile:
     older: Older | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     shards: Shards | None = None
+    digest: Digest | None = None
 
     @property
     def whole(self) -> Joined:
@@ -93,8 +95,15 @@ class KerasFile:
         """
         if self.archive is not None:
             return contents_digest(self.archive.members)
+        if self.digest is not None and self.digest.wanted:
+            return str(self.digest.hex())
         with Digest(self.whole, self.whole.size) as digest:
             return str(digest.hex())
+
+    @property
+    def root_group(self) -> Group:
+        """What the HDF5 file holds, as it stands."""
+        return self.tree if self.older is None else self.older.root_group
 
     @property
     def bare(self) -> bool:

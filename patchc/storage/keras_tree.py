@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.storage.attach import OPTIMIZER, find
 from patchc.storage.hdf5.tree import Attribute, Dataset, Group, dataset, text_attribute
+from patchc.storage.history import recorded_in
 from patchc.storage.keras_file import KerasFile
 
 _NAME = "name"
@@ -25,7 +27,7 @@ def keeps_weights(source: KerasFile, plan: Plan) -> bool:
 
 def result_tree(source: KerasFile, plan: Plan) -> Group:
     """Lay out groups and datasets; what is carried keeps its datatype and attributes."""
-    tree = Group({}, dict(source.tree.attributes))
+    tree = recorded_in(Group({}, source.tree.attributes), ())
     marked = any(_NAME in _attributes(source, group.base) for group in plan.groups)
     for group in plan.groups:
         attributes = dict(_attributes(source, group.base))
@@ -39,6 +41,15 @@ def result_tree(source: KerasFile, plan: Plan) -> Group:
     for entry in plan.optimizer.entries:
         _place(tree, entry.address, dataset_of(source, entry))
     return tree
+
+
+def without_places(group: Group) -> Group:
+    """The same groups and datasets, wherever the values lie."""
+    members = {
+        name: without_places(node) if isinstance(node, Group) else replace(node, offset=None)
+        for name, node in group.members.items()
+    }
+    return Group(members, group.attributes)
 
 
 def _bare(node: Group | Dataset) -> Group:

@@ -17,12 +17,17 @@ import patchc
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.history import Applied
 from patchc.model.vocabulary import with_lines
-from patchc.storage.archive import Archive
 from patchc.storage.attach import find
 from patchc.storage.background import Background
 from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.hdf5.writer import Layout, layout
-from patchc.storage.history import with_history
+from patchc.storage.history import (
+    PENDING,
+    is_clear,
+    recorded_in,
+    settle_pending,
+    with_history,
+)
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import keeps_weights, result_tree
 from patchc.storage.members import (
@@ -34,7 +39,7 @@ from patchc.storage.members import (
     rewritten,
 )
 from patchc.storage.publish import OutputFile
-from patchc.storage.stream import Comparison, Piece, Progress, Sink
+from patchc.storage.stream import Piece, Progress, Sink
 
 if TYPE_CHECKING:
     from patchc.arrays.dtypes import Array
@@ -86,58 +91,21 @@ def copy_file(source: KerasFile, output: OutputFile, progress: Progress) -> Writ
     return Written({}, tuple(sink.pieces))
 
 
-def write_history(
-    source: KerasFile, archive: Archive, history: Sequence[Applied], output: OutputFile
-) -> None:
-    """Write a copy of an archive that has another history."""
-    with Sink(output, lambda _: None) as sink:
-        written = [
-            _write_bytes(sink, member, with_history(source.metadata, history))
-            if member.name == METADATA
-            else _write_copy(source, sink, member)
-            for member in archive.members
-        ]
-        sink.write(central_directory(written))
-
-
-def write_again(source: KerasFile, archive: Archive, tree: Group, output: OutputFile) -> None:
-    """Write an archive with its weights laid out anew, which all stand in `tree`."""
-    place = layout(tree)
-    with Sink(output, lambda _: None) as sink:
-        written = [
-            _write_tree(sink, member, place, lambda address: _copy_weight(source, sink, address))
-            if member.name == WEIGHTS
-            else _write_copy(source, sink, member)
-            for member in archive.members
-        ]
-        sink.write(central_directory(written))
-
-
-def changed_member(first: Archive, second: Archive) -> str | None:
-    """The first member but for the metadata that two archives do not share bit for bit."""
-    compare = Comparison(lambda _: None)
-    for member in first.members:
-        other = second.find(member.name)
-        size = member.compressed_size
-        if member.name != METADATA and not (
-            other is not None
-            and other.compressed_size == size
-            and compare.same(first.file, member.offset, second.file, other.offset, size)
-        ):
-            return member.name
-    return None
-
-
 def metadata_of(source: KerasFile) -> Mapping[str, Any]:
     """What the metadata of a result say beside its history."""
-    return _METADATA if source.older is not None else source.metadata
+    is_new = source.older is not None or source.archive is None
+    return _METADATA if is_new else source.metadata
 
 
-def entries(plan: Plan, source: KerasFile) -> tuple[Applied, ...]:
-    """What the history gains by a plan: nothing where there is nothing to do."""
+def entries(plan: Plan, source: KerasFile, base: str | None = None) -> tuple[Applied, ...]:
+    """What the history gains by a plan: nothing where there is nothing to do.
+
+    Args:
+        base: what it calls the base; left out, the digest of its contents.
+    """
     if plan.is_empty:
         return ()
-    base = source.contents()
+    base = base or source.contents()
     return tuple(
         Applied(
             id=patch.id,
@@ -150,6 +118,20 @@ def entries(plan: Plan, source: KerasFile) -> tuple[Applied, ...]:
         )
         for patch in plan.patches
     )
+
+
+def begun_history(source: KerasFile, plan: Plan) -> tuple[Applied, ...]:
+    """The history of an HDF5 file, with a mark for the digest of the base, which takes a while."""
+    found = (*source.history, *entries(plan, source, PENDING))
+    return found if is_clear(found) else (*source.history, *entries(plan, source))
+
+
+def end_history(
+    source: KerasFile, output: OutputFile, beginning: bytes, history: Sequence[Applied]
+) -> None:
+    """Write the digest of the base where `begun_history` left its mark."""
+    if any(applied.base == PENDING for applied in history):
+        settle_pending(output, beginning, history, source.contents())
 
 
 def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
@@ -171,27 +153,29 @@ def _write_member(
     older = source.older is not None
     if member.name == METADATA:
         history = (*source.history, *entries(plan, source))
-        return _write_bytes(sink, member, with_history(metadata_of(source), history))
+        return write_bytes(sink, member, with_history(metadata_of(source), history))
     if member.name == CONFIG and (older or plan.config != source.config):
-        return _write_bytes(sink, member, json.dumps(plan.config).encode())
+        return write_bytes(sink, member, json.dumps(plan.config).encode())
     if member.name == WEIGHTS and not keeps_weights(source, plan):
         return _write_weights(source, plan, sink, member, made)
     if name in plan.appended:
         data = with_lines(source.read_asset(member.name), plan.appended[name])
-        return _write_bytes(sink, replace(member, name=name, raw_name=name.encode()), data)
+        return write_bytes(sink, replace(member, name=name, raw_name=name.encode()), data)
     if name != member.name:
         member = replace(member, name=name, raw_name=name.encode())
-    return _write_copy(source, sink, member)
+    return write_copy(source, sink, member)
 
 
-def _write_bytes(sink: Sink, member: Member, data: bytes) -> Member:
+def write_bytes(sink: Sink, member: Member, data: bytes) -> Member:
+    """Append a member with other contents; returns it as it stands in the result."""
     new = rewritten(member, len(data), zlib.crc32(data)).placed(sink.position)
     sink.write(local_header(new))
     sink.write(data)
     return new
 
 
-def _write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
+def write_copy(source: KerasFile, sink: Sink, member: Member) -> Member:
+    """Append a member of the base as it is; returns it as it stands in the result."""
     new = replace(member, flags=member.flags & ~STREAMED).placed(sink.position)
     sink.write(local_header(new))
     if member.name == WEIGHTS:
@@ -218,6 +202,8 @@ def write_hdf5(
     tree: Group,
     entries: Mapping[str, LedgerEntry],
     base: Group | None = None,
+    *,
+    history: Sequence[Applied] | None = None,
 ) -> Written:
     """Write an HDF5 file.
 
@@ -225,8 +211,10 @@ def write_hdf5(
         tree: what it holds.
         entries: its weights by path.
         base: what else it holds is copied from the same path of this tree.
+        history: what it says of its past; left out, what the plan makes of it.
     """
-    place = layout(tree)
+    told = begun_history(source, plan) if history is None else history
+    place = layout(recorded_in(tree, told))
     made: Made = {}
     with Sink(output, progress) as sink:
         sink.write(place.metadata)
@@ -235,8 +223,9 @@ def write_hdf5(
             if path in entries:
                 write_weight(source, plan, sink, entries[path], made)
             else:
-                _copy_weight(source, sink, path, base)
+                copy_weight(source, sink, path, base)
         sink.pad_to(place.size)
+    end_history(source, output, place.metadata, told)
     return Written(made, tuple(sink.pieces))
 
 
@@ -252,7 +241,7 @@ def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, ma
             values = ahead.take(entry) if _is_changed(entry) else None
             write_weight(source, plan, sink, entry, made, values)
 
-        return _write_tree(sink, member, place, fill)
+        return write_tree(sink, member, place, fill)
 
 
 class _Ahead:
@@ -297,7 +286,7 @@ def _made(source: KerasFile, plan: Plan, entry: LedgerEntry) -> Array:
     return made_values(source, plan, entry)
 
 
-def _write_tree(sink: Sink, member: Member, place: Layout, fill: Callable[[str], None]) -> Member:
+def write_tree(sink: Sink, member: Member, place: Layout, fill: Callable[[str], None]) -> Member:
     """Write weights as they are laid out; the CRC is known only then."""
     new = rewritten(member, place.size).placed(sink.position)
     header_at = sink.position
@@ -328,7 +317,7 @@ def write_weight(
     """
     if not _is_changed(entry):
         assert entry.value.base is not None
-        _copy_weight(source, sink, entry.value.base)
+        copy_weight(source, sink, entry.value.base)
         return
     # NumPy takes a while to import, and only values that change need it
     from patchc.storage.values import fingerprint, raw_bytes  # noqa: PLC0415
@@ -339,7 +328,8 @@ def write_weight(
     sink.write(raw_bytes(values))
 
 
-def _copy_weight(source: KerasFile, sink: Sink, address: str, tree: Group | None = None) -> None:
+def copy_weight(source: KerasFile, sink: Sink, address: str, tree: Group | None = None) -> None:
+    """Append the values of a weight of the base; `tree` is another one than its own."""
     stored = find(source.tree if tree is None else tree, address)
     assert isinstance(stored, Dataset)
     sink.copy(source.data, stored.offset or 0, stored.nbytes)

@@ -150,7 +150,7 @@ def test_a_history_of_another_form_is_refused(desk: Path, kept: Any, told: str) 
     for args in (("log", "odd.keras"), ("plan", "odd.keras", "grow.yaml")):
         result = run(*args)
         assert result.exit_code == 1
-        assert result.stderr.startswith(f"PC404 the history in `metadata.json` {told}")
+        assert result.stderr.startswith(f"PC404 the history {told}")
 
 
 def test_an_entry_of_another_type_is_refused(patched: Path) -> None:

@@ -13,6 +13,7 @@ from patchc.storage.formats import Format, hdf5_format, read_json_file
 from patchc.storage.hdf5.reader import read_hdf5
 from patchc.storage.hdf5.repack import repacked
 from patchc.storage.hdf5.tree import DialectError, Group, Hdf5Error
+from patchc.storage.history import KEY, metadata_of_hdf5
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.older.architecture import architecture, as_architecture
 from patchc.storage.older.archive import data_end, is_older, see_archive
@@ -51,7 +52,8 @@ def open_sharded(
     shards = open_shards(file, data, stack, parts)
     found = architecture(file.path, beside)
     source = keras_weights(file, Format.SHARDED, shards.tree, shards.data, found)
-    return replace(source, shards=shards)
+    metadata = {KEY: data[KEY]} if KEY in data else {}
+    return replace(source, shards=shards, metadata=metadata)
 
 
 def open_hdf5(
@@ -59,6 +61,17 @@ def open_hdf5(
 ) -> KerasFile:
     """A model or weights in HDF5, whatever Keras wrote them."""
     tree, data, size = _hdf5_tree(file, stack)
+    source = _hdf5(file, tree, data, size, beside)
+    return replace(source, metadata=metadata_of_hdf5(tree, file.path))
+
+
+def _hdf5(
+    file: InputFile,
+    tree: Group,
+    data: Readable,
+    size: int,
+    beside: str | os.PathLike[str] | None,
+) -> KerasFile:
     format_ = hdf5_format(tree)
     if format_ is None:
         message = "this is an HDF5 file, but not of Keras: it holds no layers"

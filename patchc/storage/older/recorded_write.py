@@ -13,8 +13,15 @@ from patchc.legacy.restore import RestoreError, Restorer
 from patchc.storage.configuration import comparable
 from patchc.storage.hdf5.tree import Attribute, Group
 from patchc.storage.hdf5.writer import layout
+from patchc.storage.history import recorded_in
 from patchc.storage.keras_file import KerasFile
-from patchc.storage.keras_write import Made, Written, write_weight
+from patchc.storage.keras_write import (
+    Made,
+    Written,
+    begun_history,
+    end_history,
+    write_weight,
+)
 from patchc.storage.older.recorded_state import put_state
 from patchc.storage.older.recorded_tree import RecordedTree, layer_groups, origins_of
 from patchc.storage.older.seen import Older, repaired_config
@@ -34,7 +41,8 @@ def write_recorded(
         PatchError: PC406 where the file's own format cannot say it.
     """
     tree = recorded_result(source, plan)
-    place = layout(tree.root)
+    history = begun_history(source, plan)
+    place = layout(recorded_in(tree.root, history))
     made: Made = {}
     with Sink(output, progress) as sink:
         sink.write(place.metadata)
@@ -46,6 +54,7 @@ def write_recorded(
             else:
                 sink.copy(source.data, item.dataset.offset or 0, item.dataset.nbytes)
         sink.pad_to(place.size)
+    end_history(source, output, place.metadata, history)
     return Written(made, tuple(sink.pieces))
 
 

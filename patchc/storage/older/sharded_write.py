@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic, PatchError
+from patchc.model.history import Applied
 from patchc.storage.attach import datasets, find
 from patchc.storage.hdf5.tree import Group
+from patchc.storage.history import joined
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import result_tree
-from patchc.storage.keras_write import Made, Written, write_hdf5
+from patchc.storage.keras_write import Made, Written, entries, write_hdf5
 from patchc.storage.older.bare_edits import bare_entries, with_changes
 from patchc.storage.older.sharded import Shards
 from patchc.storage.older.view import group_at
@@ -44,8 +46,8 @@ class Result:
     entries: Mapping[str, LedgerEntry]
     tree: Group
 
-    def index(self, base: Mapping[str, Any]) -> str:
-        """The index, with what that of the base says beside sizes and names."""
+    def index(self, base: Mapping[str, Any], history: Sequence[Applied]) -> str:
+        """The index, with what that of the base says beside sizes, names and history."""
         groups: dict[str, list[str]] = {}
         size = 0
         for name, tree in self.trees.items():
@@ -54,7 +56,8 @@ class Result:
                 listed += [] if name in listed else [name]
                 size += stored.nbytes
         metadata = {**(base.get("metadata") or {}), "total_size": float(size)}
-        return json.dumps({**base, "metadata": metadata, "weight_map": groups}, indent=4)
+        told = {**base, "metadata": metadata, "weight_map": groups}
+        return json.dumps(joined(told, history), indent=4)
 
 
 def sharded_result(source: KerasFile, plan: Plan, out: PathLike) -> Result:
@@ -63,17 +66,17 @@ def sharded_result(source: KerasFile, plan: Plan, out: PathLike) -> Result:
     assert shards is not None
     if source.bare:
         assert source.older is not None
-        entries = bare_entries(source, plan)
-        trees = {n: with_changes(source, entries, t) for n, t in shards.trees.items()}
+        weights = bare_entries(source, plan)
+        trees = {n: with_changes(source, weights, t) for n, t in shards.trees.items()}
         whole = source.older.root_group
     else:
-        entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
-        trees = _split(source, plan, shards, entries)
+        weights = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
+        trees = _split(source, plan, shards, weights)
         whole = source.tree
     stem = os.path.basename(os.fspath(out)).removesuffix(ENDING)
     used = [tree for tree in trees.values() if any(datasets(tree))]
     named = {f"{stem}_{number:05}.weights.h5": tree for number, tree in enumerate(used)}
-    return Result(named, entries, whole)
+    return Result(named, weights, whole)
 
 
 def _split(
@@ -173,8 +176,11 @@ def write_sharded(source: KerasFile, plan: Plan, output: OutputFile, progress: P
             with Sink(part, progress) as sink:
                 sink.copy(shards.files[number], 0, shards.files[number].size)
             continue
-        written = write_hdf5(source, plan, part, progress, tree, result.entries, result.tree)
+        written = write_hdf5(
+            source, plan, part, progress, tree, result.entries, result.tree, history=()
+        )
         made |= written.made
         pieces += written.pieces
-    output.write_at(0, result.index(shards.index).encode())
+    history = (*source.history, *entries(plan, source))
+    output.write_at(0, result.index(shards.index, history).encode())
     return Written(made, tuple(pieces))
