@@ -204,7 +204,9 @@ def named_variables(
 
 
 def _reason(config: Mapping[str, Any], variables: object) -> str:
-    name = config.get("class_name", "the optimizer")
+    name = config.get("class_name", "")
+    if not name:
+        return "nothing tells which optimizer it is of, as an architecture of a compiled model does"
     if variables is None:
         return f"patchc does not know what {name} stores"
     return f"what is stored is not what {name} keeps for these weights"

@@ -154,7 +154,7 @@ def _write_member(
     if member.name == METADATA:
         history = (*source.history, *entries(plan, source))
         return write_bytes(sink, member, with_history(metadata_of(source), history))
-    if member.name == CONFIG and (older or plan.config != source.config):
+    if member.name == CONFIG and (older or plan.config != source.config or not source.archive):
         return write_bytes(sink, member, json.dumps(plan.config).encode())
     if member.name == WEIGHTS and not keeps_weights(source, plan):
         return _write_weights(source, plan, sink, member, made)

@@ -172,6 +172,54 @@ def test_weights_of_keras_3_without_an_architecture(tmp_path: Path) -> None:
     assert (code, "batch_normalization" in message) == ("PC411", True)
 
 
+def trained_weights(tmp_path: Path) -> Any:
+    """`m.weights.h5` of a model that has been trained; the model."""
+    import keras
+
+    chain = [keras.layers.Dense(5, name="hidden"), keras.layers.Dense(3, name="out")]
+    model = keras.Sequential([keras.Input((4,)), *chain])
+    model.compile("adam", "mean_squared_error")
+    model.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0)
+    model.save_weights(tmp_path / "m.weights.h5")
+    return model
+
+
+def test_a_state_that_nothing_assigns_to_weights(tmp_path: Path) -> None:
+    trained_weights(tmp_path)
+    base = tmp_path / "m.weights.h5"
+    before = stored(base)
+    out = patched(base, "{select: dense_1, init: {kernel: zeros}}", "new.weights.h5")
+    after = stored(out)
+    assert all((before[n] == after[n]).all() for n in before if n.startswith("optimizer"))
+    patch = patchc.loads("patchc: 1\nid: x\nedits: [{select: dense_1, init: {kernel: zeros}}]")
+    (warning,) = patchc.plan(base, patch).warnings
+    assert (warning.code, "stays as it is" in warning.message) == ("PC905", True)
+    code, message, _ = refused(base, "{select: dense_1, expand: {by: 1}}", "no.weights.h5")
+    assert (code, "optimizer's state" in message) == ("PC411", True)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_architecture_of_a_compiled_model_keeps_the_state(
+    tmp_path: Path, *, compiled: bool
+) -> None:
+    import keras
+
+    model = trained_weights(tmp_path)
+    told = json.loads(model.to_json())
+    if not compiled:
+        del told["compile_config"]
+    (tmp_path / "m.json").write_text(json.dumps(told))
+    patch = patchc.loads("patchc: 1\nid: x\nedits: [{select: out, init: {bias: ones}}]")
+    report = patchc.apply(tmp_path / "m.weights.h5", patch, tmp_path / "new.weights.h5")
+    kept = 10 if compiled else 0
+    assert sum(report.to_dict()["optimizer"][k] for k in ("kept", "new")) == kept
+    assert [w.code for w in report.plan.warnings] == ([] if compiled else ["PC905"])
+    found = patchc.convert(tmp_path / "m.weights.h5", tmp_path / "new.keras").report
+    assert found.ok
+    loaded = keras.models.load_model(tmp_path / "new.keras")
+    np.testing.assert_array_equal(loaded(np.ones((1, 4))), model(np.ones((1, 4))))
+
+
 def test_a_transposed_kernel_is_not_taken_for_another(tmp_path: Path) -> None:
     names = {"conv2d_transpose_1/kernel:0": (3, 3, 4, 4), "conv2d_transpose_1/bias:0": (4,)}
     base = write(tmp_path / "w.h5", {"conv2d_transpose_1": names})

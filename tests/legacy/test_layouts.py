@@ -27,10 +27,18 @@ def write(
     weights: Mapping[str, Array],
     version: str,
     backend: str = "",
+    state: Mapping[str, Any] | None = None,
 ) -> Path:
     """An HDF5 model of an older Keras: a Sequential of one layer."""
     name = entry["config"]["name"]
     with h5py.File(path, "w", libver=("earliest", "v108")) as file:
+        if state:
+            training = {"optimizer_config": {"class_name": "Adam", "config": {"lr": 0.1}}}
+            file.attrs["training_config"] = json.dumps({**training, "loss": "mse"}).encode()
+            held = file.create_group("optimizer_weights")
+            held.attrs["weight_names"] = np.array([key.encode() for key in state])
+            for key, value in state.items():
+                held[key] = value
         config = {"class_name": "Sequential", "config": [entry]}
         file.attrs["model_config"] = json.dumps(config).encode()
         if version:
@@ -70,13 +78,34 @@ def test_gates_of_keras_1_are_joined(tmp_path: Path) -> None:
         "batch_input_shape": [None, 5, 4],
     }
     weights = {f"l_{key}:0": value for key, value in parts.items()}
-    path = write(tmp_path / "m.h5", {"class_name": "LSTM", "config": config}, weights, "1.2.2")
+    names = sorted(weights)  # as Keras 1 kept them
+    slots = {name: [random(*weights[name].shape) for _ in "mv"] for name in names}
+    state: dict[str, Any] = {"Variable:0": np.float32(7)}
+    for name, slot in [(name, slot) for slot in range(2) for name in names]:
+        state[f"Variable_{len(state)}:0"] = slots[name][slot]
+    entry = {"class_name": "LSTM", "config": config}
+    path = write(tmp_path / "m.h5", entry, weights, "1.2.2", state=state)
     found, layer = converted(path)
+    check_slots(tmp_path / "m.keras", slots)
     kernel, recurrent, bias = layer.get_weights()
     for value, letter in ((kernel, "W"), (recurrent, "U"), (bias, "b")):
         wanted = np.concatenate([parts[f"{letter}_{gate}"] for gate in "ifco"], axis=-1)
         np.testing.assert_array_equal(value, wanted)
     assert any("joined the weights of its gates" in repair.what for repair in found.repairs)
+
+
+def check_slots(path: Path, slots: Mapping[str, list[Array]]) -> None:
+    """The averages are joined as the weights are."""
+    import keras
+
+    optimizer = keras.models.load_model(path).optimizer
+    assert int(optimizer.iterations) == 7
+    found = {variable.path.split("/")[-1]: np.asarray(variable) for variable in optimizer.variables}
+    for letter, word in (("W", "kernel"), ("U", "recurrent_kernel"), ("b", "bias")):
+        for slot, kind in enumerate(("momentum", "velocity")):
+            wanted = [slots[f"l_{letter}_{gate}:0"][slot] for gate in "ifco"]
+            name = next(n for n in found if n.endswith(f"lstm_cell_{word}_{kind}"))
+            np.testing.assert_array_equal(found[name], np.concatenate(wanted, axis=-1))
 
 
 @pytest.mark.parametrize(
@@ -139,9 +168,16 @@ def test_a_cudnn_layer_becomes_one_that_computes_the_same(tmp_path: Path) -> Non
         "l/bias:0": np.concatenate([bias - other, other]),
     }
     config = {"name": "l", "units": 3, "batch_input_shape": [None, 5, 4]}
-    path = write(tmp_path / "m.h5", {"class_name": "CuDNNLSTM", "config": config}, stored, "2.2.4")
-    _, layer = converted(path)
+    state = {"Adam/iterations:0": np.int64(1)} | {
+        f"Variable_{slot}{number}:0": value
+        for slot in range(2)
+        for number, value in enumerate(stored.values())
+    }
+    entry = {"class_name": "CuDNNLSTM", "config": config}
+    path = write(tmp_path / "m.h5", entry, stored, "2.2.4", state=state)
+    found, layer = converted(path)
     np.testing.assert_allclose(layer(x), wanted, atol=1e-6)
+    assert "two biases that are one now" in found.lost_state
 
 
 def test_kernels_of_theano_are_mirrored(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ edit of that input says that its layer reads what another edit changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from patchc.compiler.plan import Plan
@@ -16,6 +16,7 @@ from patchc.layers.infer import call_spec, rule_of
 from patchc.layers.ports import base_of
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Layer, walk
+from patchc.storage.attach import OPTIMIZER, datasets
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.older.architecture import beside_names
 
@@ -30,7 +31,7 @@ def way_out(source: KerasFile) -> str:
 
 
 def check_readers(source: KerasFile, plan: Plan) -> Plan:
-    """The plan, with a warning where more layers may read what changes than edits name.
+    """The plan, with warnings of what may read what changes too, and of what stays behind.
 
     Raises:
         PatchError: PC411 where a layer changes its width, others may read it,
@@ -41,7 +42,7 @@ def check_readers(source: KerasFile, plan: Plan) -> Plan:
     before = {layer.path: layer for layer in walk(source.document().root)}
     after = [layer for layer in walk(plan.base.root) if not layer.is_input]
     names = [layer.path for layer in after]
-    warnings: list[Diagnostic] = []
+    warnings = list(_stale_state(source, plan))
     for layer in after:
         old, new = _width(before.get(layer.path)), _width(layer)
         if old is not None and new is not None and old != new:
@@ -50,6 +51,17 @@ def check_readers(source: KerasFile, plan: Plan) -> Plan:
             change = Change(source, layer, old, new)
             warnings += change.warnings([Reader(*pair) for pair in pairs])
     return replace(plan, warnings=(*plan.warnings, *warnings)) if warnings else plan
+
+
+def _stale_state(source: KerasFile, plan: Plan) -> Iterator[Diagnostic]:
+    """An optimizer's averages, which nothing assigns to weights, stay where weights begin anew."""
+    assert source.older is not None
+    fresh = [entry.path for entry in plan.ledger.entries if entry.fate == "reinitialised"]
+    if fresh and any(datasets(source.older.root_group, OPTIMIZER)):
+        message = f"the optimizer's state stays as it is, that of `{fresh[0]}` too"
+        help_text = f"train on with a fresh optimizer, or {way_out(source)}"
+        path = source.file.path
+        yield Diagnostic("PC905", message, file=path, help=help_text, severity="warning")
 
 
 def _behind(source: KerasFile, names: Sequence[str], path: str) -> Sequence[str]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.storage.hdf5.tree import Dataset, dataset
+from patchc.storage.older.optimizer import StateError
 from patchc.storage.older.recorded import Recorded
 from patchc.storage.stream import Readable
 
@@ -45,6 +46,27 @@ def relaid(
         if held:
             layers[layer] = _turned(layer, layout, held, data, put, path)
     return replace(recorded, layers=layers)
+
+
+def relaid_slots(
+    held: Mapping[str, Dataset], layer: str, layout: str, data: Readable, put: Put, path: str
+) -> dict[str, Dataset]:
+    """One slot of an optimizer for each weight of a layer, laid out as the weights are.
+
+    Args:
+        held: by recorded names of the weights.
+
+    Raises:
+        StateError: no slot of today's weights says what these say.
+        PatchError: PC405 where they cannot be turned.
+    """
+    if layout in _SUMS:
+        raise StateError(f"`{layer}` had two biases that are one now, which moves half as fast")
+    return _turned(layer, layout, held, data, put, path)
+
+
+_SUMS = frozenset({"CuDNNLSTM"})
+"""Layouts in which two weights become their sum."""
 
 
 def _turned(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from patchc.compiler.optimizer import stored_optimizer, trainable_weights
@@ -19,7 +19,7 @@ from patchc.storage.configuration import in_keras_order, root_of
 from patchc.storage.hdf5.tree import Dataset, Group, dataset
 from patchc.storage.older.optimizer import OldState, OldTrained, StateError, read_state
 from patchc.storage.older.recorded import OPTIMIZER_WEIGHTS, Recorded
-from patchc.storage.older.relaid import relaid, theano_layouts
+from patchc.storage.older.relaid import relaid, relaid_slots, theano_layouts
 from patchc.storage.older.view import (
     Place,
     View,
@@ -130,10 +130,10 @@ def see_recorded(recorded: Recorded, group: Group, data: Readable, size: int, pa
         root, view = assumed
     older = Older(recorded.config, repaired, view, stored, group, assumed=assumed is not None)
     older.is_relaid = bool(layouts)
-    if layouts and recorded.optimizer:
-        older.lost_state = "its variables are laid out in the way of an older Keras"
-    elif recorded.optimizer:
-        _see_optimizer(older, root, recorded, extra, data, path)
+    if recorded.optimizer:
+        held = {layer: stored.layers[layer] for layer in layouts if stored.layers[layer]}
+        turned = Turned({layer: layouts[layer] for layer in held}, held)
+        _see_optimizer(older, root, recorded, turned, extra, data, path)
     return Seen(config, view.tree, extra.joined(data), older)
 
 
@@ -170,15 +170,35 @@ class Behind:
         return Joined([(data, self._size), (Memory(self.bytes), len(self.bytes))])
 
 
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """Layers whose weights are laid out anew.
+
+    Args:
+        layouts: old layout by layer.
+        layers: weights as they are recorded, by layer.
+    """
+
+    layouts: Mapping[str, str]
+    layers: Mapping[str, Mapping[str, Dataset]]
+
+
 def _see_optimizer(
-    older: Older, root: Layer, recorded: Recorded, extra: Behind, data: Readable, path: str
+    older: Older,
+    root: Layer,
+    recorded: Recorded,
+    turned: Turned,
+    extra: Behind,
+    data: Readable,
+    path: str,
 ) -> None:
     attached = attach_weights(root, older.view.tree, path)
     optimizer = stored_optimizer(root, attached.optimizer)
-    trained = old_trained(root, older.view, recorded)
+    trained = old_trained(root, older.view, recorded, turned)
     try:
         version = recorded.keras_version
         state = read_state(recorded.optimizer, trained, optimizer, version)
+        state, recorded = _turn_slots(older.view, state, recorded, turned, extra, data, path)
     except StateError as error:
         older.lost_state = str(error)
         return
@@ -199,6 +219,37 @@ def _see_optimizer(
         else:
             put_learning_rate(older.view, address, extra, optimizer)
     group_at(older.view.tree, ["optimizer", "vars"])
+
+
+def _turn_slots(
+    view: View,
+    state: OldState,
+    recorded: Recorded,
+    turned: Turned,
+    extra: Behind,
+    data: Readable,
+    path: str,
+) -> tuple[OldState, Recorded]:
+    """The slots of weights that are laid out anew, laid out anew."""
+    addresses = {place: address for address, place in view.places.items()}
+    slots, optimizer = dict(state.slots), dict(recorded.optimizer)
+    kinds = list(dict.fromkeys(kind for kind, _ in state.slots))
+    for layer, weights in turned.layers.items():
+        for kind in kinds:
+            keys = {name: (kind, _stand_in(layer, name)) for name in weights}
+            if not slots.keys() >= set(keys.values()):  # it does not train
+                continue
+            held = {name: optimizer[slots.pop(key)] for name, key in keys.items()}
+            found = relaid_slots(held, layer, turned.layouts[layer], data, extra.put, path)
+            for name, stored in found.items():
+                optimizer[f"{kind} of {name}"] = stored
+                slots[kind, addresses[Place(layer, name)]] = f"{kind} of {name}"
+    return replace(state, slots=slots), replace(recorded, optimizer=optimizer)
+
+
+def _stand_in(layer: str, name: str) -> str:
+    """What a weight that is laid out anew is called, as no address of today is its own."""
+    return f"{layer}:{name}"
 
 
 def put_learning_rate(
@@ -242,14 +293,25 @@ def _put_number(view: View, address: str, extra: Behind, dtype: str, value: floa
     group_at(view.tree, parents).members[name] = extra.put(dataset((), dtype), raw)
 
 
-def old_trained(root: Layer, view: View, recorded: Recorded) -> list[OldTrained]:
-    """The trainable weights in the order in which the file records them."""
+def old_trained(
+    root: Layer, view: View, recorded: Recorded, turned: Turned | None = None
+) -> list[OldTrained]:
+    """The trainable weights in the order in which the file records them.
+
+    Args:
+        turned: layers whose weights count as they are recorded.
+    """
     addresses = {place: address for address, place in view.places.items()}
     trained = {str(w.value.base): w.shape for w in trainable_weights(root)}
     found = []
     for layer, weights in recorded.layers.items():
-        for name in weights:
-            address = addresses.get(Place(layer, name))
-            if address in trained:
-                found.append(OldTrained(address, name, trained[address]))
+        own = [addresses.get(Place(layer, name)) for name in weights]
+        stored = turned.layers.get(layer) if turned is not None else None
+        if stored is not None and any(address in trained for address in own):
+            found += [OldTrained(_stand_in(layer, n), n, s.shape) for n, s in stored.items()]
+        elif stored is None:
+            pairs = zip(own, weights, strict=True)
+            found += [
+                OldTrained(a, n, trained[a]) for a, n in pairs if a is not None and a in trained
+            ]
     return found
