@@ -15,7 +15,7 @@ from patchc.compiler.movement import mover_of
 from patchc.compiler.propagate import Spread
 from patchc.errors import Diagnostic, PatchError
 from patchc.layers.base import Port, Rule, complete
-from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contract, Contracts
+from patchc.layers.contracts import BOTH, NONE, ONLY_MEAN, ONLY_ZERO, Contract, Contracts, Norm
 from patchc.layers.infer import rule_of
 from patchc.layers.operations import LinkedRule, OperationRule, operation_rule
 from patchc.layers.ports import aliases_of, dimension_in, ports_of
@@ -57,11 +57,11 @@ class Agreement:
         for call, norm in spread.norms.items():
             if norm.wants is None or spread.repeats:
                 agreement._refuse_norm(call)
-            agreement._demand(call, norm.wants, one=norm.one)
+            agreement._demand(call, norm)
         for call in agreement._own_readers() if spread.preserve else ():
             if spread.repeats:
                 agreement._refuse_norm(call)
-            agreement._demand(call, "zero")
+            agreement._demand(call, Norm("zero"))
         agreement._find_silent()
         return agreement
 
@@ -91,14 +91,17 @@ class Agreement:
 
     # -------------------------------------------------------------------- backwards
 
-    def _demand(self, call: Call, contract: Contract, *, one: bool = False) -> None:
-        """Let a call have what it asks for, of all that it reads or of one tensor."""
-        self._by, self._wanted = call, contract
-        if one:
-            self._ask_one(call.tensors())
+    def _demand(self, call: Call, norm: Norm) -> None:
+        """Let a call have what it asks for."""
+        assert norm.wants is not None
+        self._by, self._wanted = call, norm.wants
+        tensors = call.tensors()
+        asked = [tensors[index] for index in norm.of] if norm.of else tensors
+        if norm.one:
+            self._ask_one(asked)
             return
-        for tensor in call.tensors():
-            self._ask(tensor, contract)
+        for tensor in asked:
+            self._ask(tensor, norm.wants)
         self._work_off()
 
     def _own_readers(self) -> Iterator[Call]:
@@ -139,7 +142,7 @@ class Agreement:
             if layer.class_name == "Multiply" and contract == "zero":
                 self._ask_one(call.tensors())
                 return
-            for source in call.tensors():
+            for source in self._carriers(call):
                 self._ask(source, contract)
         else:
             self._meet_by_label(tensor, contract)
@@ -194,14 +197,19 @@ class Agreement:
         alone = len(call.tensors()) == 1  # not where query or factor is zero, and value is not
         if contract == "zero" and alone and call in self.spread.norms:
             return  # new entries of its output are zero
-        if contract in rule.made(config, spec):
+        ways = rule.meets(config, spec, label, contract)
+        read = rule.carriers(config, spec)
+        sources = [
+            self.spread.tensor(call, port)
+            for port in ports
+            if "kept" in ways and not port.output and (read is None or port.index in read)
+        ]
+        if not ways or ("kept" in ways and not sources):
+            self._refuse(layer, "cannot make them so")
+        if "made" in ways:
             known = self.made.setdefault((layer, label), contract)
             if known != contract:
                 self._refuse(layer, f"would have to make them {_WORDS[known]} as well")
-            return
-        sources = [self.spread.tensor(call, port) for port in ports if not port.output]
-        if contract not in rule.kept(config) or not sources:
-            self._refuse(layer, "cannot make them so")
         for source in sources:
             self._ask(source, contract)
 
@@ -221,7 +229,9 @@ class Agreement:
         if layer.is_operation:
             rule = operation_rule(layer.class_name, layer.module)
             if isinstance(rule, LinkedRule):
-                return rule.linker.kept if changed == 1 else NONE
+                carriers = self._carriers(call)
+                some = sum(tensor in self.spread.changes for tensor in carriers)
+                return rule.linker.kept if some == 1 else NONE
             assert isinstance(rule, OperationRule)  # the spread has come through it
             kept = rule.kept(self.spread.spec(call))
         else:
@@ -233,6 +243,15 @@ class Agreement:
         if layer.class_name == "Multiply" and changed == 1:
             return BOTH  # the others are one number for all features
         return ONLY_MEAN if kept == BOTH else NONE
+
+    def _carriers(self, call: Call) -> list[Tensor]:
+        """The tensors whose entries a call without weights makes its output of."""
+        layer, tensors = call.layer, call.tensors()
+        rule = operation_rule(layer.class_name, layer.module) if layer.is_operation else None
+        if not isinstance(rule, LinkedRule):
+            return tensors
+        view = rule.view(layer.config, self.spread.spec(call))
+        return [tensors[i] for i in view.carriers] if view.carriers else tensors
 
     def _is_whole(self, call: Call) -> bool:
         """Whether a movement leaves the axis together as it was."""

@@ -102,6 +102,8 @@ class Crossing:
                 if asked is None:
                     self._refuse(layer, f"({layer.class_name}) {view.meeting[label]}")
                 self.norms[call] = asked
+            if label in view.tells:
+                self.arguments.setdefault(call, {}).update(view.tells[label])
             for other, place, name in places:
                 if name == label:
                     self._change(other, place, self._changes[tensor][1], layer)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from patchc.layers.contracts import NONE, Contracts, Norm
+from patchc.layers.contracts import NONE, Contract, Contracts, Norm, Way
 from patchc.layers.hard_sigmoid import activation_groups
 from patchc.model.axis import AxisMap
 from patchc.model.graph import Shape, TensorSpec
@@ -258,6 +258,25 @@ class Rule:
     def made(self, config: Config, call: CallSpec) -> Contracts:
         """The contracts that its weights alone can make new entries of its output meet."""
         return NONE
+
+    def meets(
+        self, config: Config, call: CallSpec, label: str, contract: Contract
+    ) -> tuple[Way, ...]:
+        """How new entries of an axis of its output meet a contract; () where they cannot.
+
+        Args:
+            label: what the axis runs over.
+        """
+        if contract in self.made(config, call):
+            return ("made",)
+        return ("kept",) if contract in self.kept(config) else ()
+
+    def carriers(self, config: Config, call: CallSpec) -> Sequence[int] | None:
+        """Numbers of the tensors whose entries its output is made of; None for all that it reads.
+
+        Of the others, an attention only takes how much of each it puts into its output.
+        """
+        return None
 
     def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
         """What it asks of its features that change so, to let old entries be; None for nothing.

@@ -23,6 +23,10 @@ ONLY_MEAN: Contracts = frozenset({"mean"})
 BOTH: Contracts = ONLY_ZERO | ONLY_MEAN
 
 
+Way = Literal["made", "kept"]
+"""How new entries come to meet a contract: by the weights of their layer, or by what it reads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Norm:
     """What a layer asks of an axis whose entries it lets depend on one another.
@@ -33,10 +37,12 @@ class Norm:
         scaled: the weights that take the factor back; the layer's other
             weights are zero for new entries, whose output then is zero too.
         epsilon: the configuration key that shrinks as the statistics do.
-        one: whether it is enough that one of the tensors it reads meets the contract.
+        of: numbers of the tensors that it asks; empty for all that it reads.
+        one: whether it is enough that one of those meets the contract.
     """
 
     wants: Contract | None = None
     scaled: tuple[str, ...] = ()
     epsilon: str | None = None
+    of: tuple[int, ...] = ()
     one: bool = False

@@ -31,7 +31,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
-from patchc.layers.contracts import BOTH, ONLY_ZERO, Contracts, Norm
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Contract, Contracts, Norm, Way
 from patchc.layers.einsum import Einsum, Equation, einsum_initializer, parse_equation
 from patchc.layers.objects import (
     activation_is_elementwise,
@@ -219,9 +219,24 @@ class EinsumDense(Rule):
         """Whether the activation does, as a softmax."""
         return not activation_is_elementwise(config.get("activation"))
 
-    def made(self, config: Config, call: CallSpec) -> Contracts:
-        """What the activation keeps of what the product can be."""
-        return activation_keeps(config.get("activation"))
+    def meets(
+        self, config: Config, call: CallSpec, label: str, contract: Contract
+    ) -> tuple[Way, ...]:
+        """By kernel and bias; along a letter that the kernel lacks, by the input and the bias.
+
+        A bias that lacks the letter is added to new entries as to old ones.
+        """
+        equation = Equation.of(setting(self, config, "equation"))
+        letter = equation.given[-1] if label == "input" else label[-1]
+        letters = setting(self, config, "bias_axes")
+        shifted = letters is not None and letter not in letters
+        if contract not in activation_keeps(config.get("activation")):
+            return ()
+        if contract == "zero" and shifted:
+            return ()
+        if letter in equation.given and letter not in equation.kernel:
+            return ("kept",) if letters is None or shifted else ("kept", "made")
+        return () if contract == "mean" and letter in equation.given else ("made",)
 
     def dimensions(self, config: Config) -> Sequence[str]:
         """The letters that the kernel brings into the output, the last one first."""

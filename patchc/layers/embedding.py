@@ -26,7 +26,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
-from patchc.layers.contracts import BOTH, Contracts
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Contracts
 from patchc.layers.objects import initializer_strategy
 from patchc.layers.parts import setting
 from patchc.layers.shapes import need_min_rank
@@ -62,7 +62,7 @@ class Embedding(Rule):
         return (WeightSpec("embeddings", "vars/0", shape, self.grows, made),)
 
     def made(self, config: Config, call: CallSpec) -> Contracts:
-        """Columns may hold anything."""
+        """Columns and rows may hold anything."""
         return BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
@@ -102,6 +102,11 @@ class ReversibleEmbedding(Embedding):
         if shape[-1] not in {None, size}:
             raise RuleError(f"needs vectors of {size} entries, not {shape[-1]}")
         return ((*shape[:-1], setting(self, config, "input_dim")),)
+
+    def made(self, config: Config, call: CallSpec) -> Contracts:
+        """A cap on scores keeps zeros alone."""
+        capped = is_reverse(call) and setting(self, config, "logit_soft_cap") is not None
+        return ONLY_ZERO if capped else BOTH
 
     def reads_itself(self, config: Config, call: CallSpec) -> str | None:
         """In reverse, where the table is the same one."""

@@ -81,7 +81,7 @@ LINKED: Mapping[tuple[str, str], Linker] = {
     ("numpy", "Tril"): Linker(_X, triangle_view),
     ("numpy", "Triu"): Linker(_X, triangle_view),
     ("nn", "DotProductAttention"): Linker(
-        ("query", "key", "value", "bias", "mask", "scale"), attention_view
+        ("query", "key", "value", "bias", "mask", "scale"), attention_view, ONLY_ZERO
     ),
     ("numpy", "Dot"): Linker(("x1", "x2"), dot_view, BOTH),
     ("numpy", "Einsum"): Linker(_OPERANDS, einsum_view, BOTH),

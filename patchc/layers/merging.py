@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from patchc.layers.arguments import axes, boolean, integer
 from patchc.layers.base import Argument, CallSpec, Config, Port, Rule, RuleError, Shape
-from patchc.layers.contracts import BOTH, ONLY_ZERO, Norm
+from patchc.layers.contracts import BOTH, ONLY_ZERO, Contracts, Norm
 from patchc.layers.parts import setting
 from patchc.layers.shapes import list_of_inputs, replaced, written
 from patchc.model.axis import AxisMap
@@ -165,6 +165,10 @@ class Dot(Rule):
         if label != "inner":
             return None
         return Norm("zero", one=not setting(self, config, "normalize"))
+
+    def kept(self, config: Config) -> Contracts:
+        """What is handed on goes through sums of products; scaling to unit length keeps zeros."""
+        return ONLY_ZERO if setting(self, config, "normalize") else BOTH
 
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The axes of both inputs without those summed over."""

@@ -18,7 +18,7 @@ from patchc.layers.base import (
     complete,
     policy_of,
 )
-from patchc.layers.contracts import Contracts, Norm
+from patchc.layers.contracts import Contract, Contracts, Norm, Way
 from patchc.layers.objects import initializer_strategy, is_serialised
 from patchc.layers.registry import rule_for
 from patchc.model.axis import AxisMap
@@ -191,6 +191,13 @@ class Containing(Rule):
         """What the weights of the layer inside make."""
         inner = self.inside(config)
         return inner.rule.made(inner.config, self.inner_call(call))
+
+    def meets(
+        self, config: Config, call: CallSpec, label: str, contract: Contract
+    ) -> tuple[Way, ...]:
+        """How those of the layer inside do."""
+        inner = self.inside(config)
+        return inner.rule.meets(inner.config, self.inner_call(call), label, contract)
 
     def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
         """What the layer inside asks; its weights are not rescaled from outside."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from patchc.layers.base import Config, NoRuleError, RuleError, TensorSpec
+from patchc.layers.constants import array_shape, is_array
 from patchc.layers.contracts import Norm
 from patchc.layers.movement import Given
 from patchc.layers.operands import Operand, axes_of, tensor_of
@@ -38,7 +41,10 @@ def product(parts: Sequence[tuple[Operand, Labels]], made: Labels, dtype: str) -
     }
     output = TensorSpec(tuple(sizes[label] for label in made), dtype)
     meeting = {label: _SUMMED for label in sizes if label not in made}
-    asks = dict.fromkeys(meeting, Norm("zero", one=True))
+    asks = {
+        label: Norm("zero", of=tuple(o.index for o, labels in parts if label in labels), one=True)
+        for label in meeting
+    }
     return View([output], reads, [made], meeting, asks)
 
 
@@ -103,21 +109,53 @@ def inner_view(config: Config, given: Given) -> View:
     return tensordot_view({"axes": [[len(one.shape) - 1], [len(other.shape) - 1]]}, given)
 
 
+_SCORES = ("batch", "heads", "steps", "keys")
+
+
 def attention_view(config: Config, given: Given) -> View:
-    """Query (batch, steps, heads, size) against key and value (batch, steps, heads, size)."""
+    """Query (batch, steps, heads, size) against key and value (batch, keys, heads, size)."""
     query, key, value = (tensor_of(given, name) for name in ("query", "key", "value"))
-    if any(given.get(name) is not None for name in ("bias", "mask")):
-        raise NoRuleError("has a mask or a bias")
-    grouped = query.shape[2] != key.shape[2]
-    heads, read = ("", "") if grouped else ("heads", "heads")
-    output = TensorSpec(query.shape, float_of(query, key, value))
-    reads = {
-        query.index: ("batch", "steps", heads, "size"),
-        key.index: ("batch", "keys", read, "size"),
-        value.index: ("batch", "keys", read, "size"),
-    }
-    meeting = {
-        "size": "divides the scores by the square root of their number",
-        "keys": "shares out what the query reads among them",
-    }
-    return View([output], reads, [("batch", "steps", heads, "size")], meeting)
+    made = ("batch", "steps", "heads", "size")
+    read = ("batch", "keys", "heads", "size")
+    reads: dict[int, Labels] = {query.index: made, key.index: read, value.index: read}
+    fixed = {"heads"} if query.shape[2] != key.shape[2] else set()
+    for name in ("bias", "mask"):
+        labels = _of_scores(given.get(name))
+        if isinstance(operand := given.get(name), Operand):
+            reads[operand.index] = labels
+        else:
+            fixed.update(labels)
+
+    def named(labels: Labels) -> Labels:
+        return tuple("" if label in fixed else label for label in labels)
+
+    return View(
+        [TensorSpec(query.shape, float_of(query, key, value))],
+        {index: named(labels) for index, labels in reads.items()},
+        [named(made)],
+        meeting={"size": _SUMMED, "keys": "shares out what the query reads among them"},
+        asks={"size": Norm("zero", of=(query.index, key.index), one=True)},
+        carriers=(value.index,),
+        tells=_same_scale(given, query.shape[-1]),
+    )
+
+
+def _of_scores(operand: Any) -> Labels:
+    """Labels of a bias or a mask of scores; an axis of one entry has none."""
+    if operand is None:
+        return ()
+    if not isinstance(operand, Operand) and not is_array(operand):
+        raise NoRuleError("has a mask or a bias that is no tensor")
+    shape = operand.shape if isinstance(operand, Operand) else array_shape(operand)
+    pairs = zip(_SCORES[-len(shape) :] if shape else (), shape, strict=True)
+    return tuple("" if size == 1 else label for label, size in pairs)
+
+
+def _same_scale(given: Given, size: int | None) -> Mapping[str, Mapping[str, float]]:
+    """Without a scale of its own, an attention divides by the square root of the size of heads.
+
+    It is given the one that it had, as new entries add nothing to its scores.
+    """
+    if given.get("scale") is not None or size is None:
+        return {}
+    return {"size": {"scale": 1 / math.sqrt(size)}}

@@ -28,7 +28,7 @@ from patchc.layers.base import (
     WeightSpec,
     refuse_quantised,
 )
-from patchc.layers.contracts import Norm
+from patchc.layers.contracts import BOTH, Norm
 from patchc.layers.parts import setting
 from patchc.layers.shapes import need_size
 from patchc.model.axis import AxisMap
@@ -87,7 +87,18 @@ class Attention(Rule):
         """Scores sum over the features: new ones of query or key have to be zero."""
         if label != "input":
             return None
-        return Norm("zero", one=setting(self, config, "score_mode") == "dot")
+        one = setting(self, config, "score_mode") == "dot"
+        return Norm("zero", of=self._compared(call), one=one)
+
+    def _compared(self, call: CallSpec) -> tuple[int, int]:
+        """Numbers of query and key; without a key of its own, the value is one."""
+        return 0, len(call.get("inputs", 0)) - 1
+
+    keeps = BOTH  # weights that sum to 1, the same for all features
+
+    def carriers(self, config: Config, call: CallSpec) -> Sequence[int]:
+        """The value."""
+        return (1,)
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`scale` and, for the score mode `concat`, `concat_score_weight`: one number each."""
@@ -125,7 +136,7 @@ class AdditiveAttention(Attention):
         """With a scale, which is zero for new features, nothing."""
         if label != "input" or setting(self, config, "use_scale"):
             return None
-        return Norm("zero")
+        return Norm("zero", of=self._compared(call))
 
     def weights(self, config: Config, call: CallSpec) -> Sequence[WeightSpec]:
         """`scale`, where it is used."""

@@ -30,6 +30,9 @@ class View:
         meeting: labels whose entries depend on one another, and why, as a
             clause that follows the name of the operation.
         asks: under which contract for new entries old ones do not notice them.
+        carriers: numbers of the inputs whose entries the output is made of;
+            empty for all of them.
+        tells: arguments that the call gets where a label changes.
     """
 
     outputs: Sequence[TensorSpec]
@@ -37,6 +40,8 @@ class View:
     makes: Sequence[Labels]
     meeting: Mapping[str, str] = field(default_factory=dict)
     asks: Mapping[str, Norm] = field(default_factory=dict)
+    carriers: tuple[int, ...] = ()
+    tells: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

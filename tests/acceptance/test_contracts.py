@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -62,6 +64,24 @@ def _post_norm(x: Any) -> Any:
     return layers.LayerNormalization()(layers.Add()([stream, layers.Dense(6)(stream)]))
 
 
+def _along(x: Any, **arguments: Any) -> Any:
+    """An equation that hands the grown axis on as a letter in front, and back."""
+    turned = ops.swapaxes(_dense(x), 1, 2)
+    return ops.swapaxes(layers.EinsumDense(output_shape=(6, 3), **arguments)(turned), 1, 2)
+
+
+def _scores(x: Any) -> Any:
+    """Query and key that cannot be zero where the value is."""
+    value = _dense(x)
+    query, key = (layers.Add()([value, layers.Dense(6, "sigmoid")(x)]) for _ in range(2))
+    return layers.Attention()([query, value, key])
+
+
+def _by_operation(x: Any, **arguments: Any) -> Any:
+    parts = [layers.EinsumDense("abc,cde->abde", (6, 2, 4), name=n)(x) for n in ("t", "k", "v")]
+    return layers.Reshape((6, -1))(ops.nn.dot_product_attention(*parts, **arguments))
+
+
 LN, RMS = layers.LayerNormalization, layers.RMSNormalization
 
 EXACT: dict[str, tuple[tuple[int, ...], Build, str]] = {
@@ -105,6 +125,48 @@ EXACT: dict[str, tuple[tuple[int, ...], Build, str]] = {
         TWO,
     ),
     "whole groups": (IMAGE, lambda x: _flat(layers.GroupNormalization(3)(_conv(x))), TWO),
+    "value of attention": (
+        SEQUENCE,
+        lambda x: LN()(layers.Attention(use_scale=True)([x, _dense(x), x])),
+        TWO,
+    ),
+    "value that is read": (
+        SEQUENCE,
+        lambda x: LN()(layers.AdditiveAttention()([layers.Dense(6)(x), _dense(x)])),
+        TWO,
+    ),
+    "attention to itself": (
+        SEQUENCE,
+        lambda x: RMS()((lambda h: layers.Attention()([h, layers.Dense(6)(h)]))(_dense(x))),
+        TWO,
+    ),
+    "handed on by products": (
+        SEQUENCE,
+        lambda x: LN()(layers.Dot(axes=1)([layers.Dense(4)(x), _dense(x)])),
+        TWO,
+    ),
+    "letters handed on": (
+        SEQUENCE,
+        lambda x: LN()(_along(x, equation="abc,cd->abd", bias_axes="d")),
+        TWO,
+    ),
+    "letters with a bias": (
+        SEQUENCE,
+        lambda x: LN()(_along(x, equation="abc,cd->abd", bias_axes="bd")),
+        TWO,
+    ),
+    "letters of the kernel": (
+        SEQUENCE,
+        lambda x: RMS()(_along(x, equation="abc,bcd->abd", bias_axes="bd")),
+        TWO,
+    ),
+    "attention by operation": (SEQUENCE, lambda x: RMS()(_by_operation(x)), TWO),
+    "attention with a scale": (SEQUENCE, lambda x: RMS()(_by_operation(x, scale=0.3)), TWO),
+    "attention with a mask": (
+        SEQUENCE,
+        lambda x: _by_operation(x, mask=ops.ones((6, 6), "bool"), is_causal=True),
+        TWO,
+    ),
     "each its group": (IMAGE, lambda x: _flat(layers.GroupNormalization(-1)(_conv(x))), TWO),
 }
 
@@ -136,6 +198,18 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str, str, str]] = {
         SEQUENCE, lambda x: LN()(_dense(x)), f"{TWO}\n    init: he_normal", "to be mean", "init"
     ),
     "shifted": (SEQUENCE, lambda x: RMS()(_dense(x) + 1.0), TWO, "`add", "to: 12"),
+    "attention to itself": (
+        SEQUENCE, lambda x: LN()((lambda h: layers.Attention()([h, h]))(_dense(x))), TWO,
+        "zero as well", "block"
+    ),
+    "scores of what cannot be zero": (SEQUENCE, _scores, TWO, "cannot make them so", "block"),
+    "a bias that all letters share": (
+        SEQUENCE, lambda x: RMS()(_along(x, equation="abc,cd->abd", bias_axes="d")), TWO,
+        "EinsumDense", "to: 12"
+    ),
+    "a mean of letters of the kernel": (
+        SEQUENCE, lambda x: LN()(_along(x, equation="abc,bcd->abd")), TWO, "EinsumDense", "to: 12"
+    ),
     "copies of unit length": (
         SEQUENCE, lambda x: layers.UnitNormalization()(_dense(x)),
         f"{COPIES}\n    init: copy", "depend on", "block"
@@ -152,6 +226,20 @@ def test_what_cannot_be_is_refused_with_the_way_out(name: str, tmp_path: Path) -
     (diagnostic,) = caught.value.diagnostics
     assert words in diagnostic.message
     assert way in (diagnostic.help or "")
+
+
+def test_an_attention_keeps_the_scale_that_it_had(tmp_path: Path) -> None:
+    """It divides by the square root of the size of heads, of which new entries are no part."""
+    saved(SEQUENCE, _by_operation, tmp_path)
+    grown(tmp_path, TWO)
+    with zipfile.ZipFile(tmp_path / "after0.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+    (node,) = (
+        layer["inbound_nodes"][0]
+        for layer in config["config"]["layers"]
+        if layer["class_name"] == "DotProductAttention"
+    )
+    assert node["kwargs"]["scale"] == 0.5
 
 
 @pytest.mark.parametrize("norm", [LN, RMS])

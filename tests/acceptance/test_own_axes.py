@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from keras import layers, ops
 
-import patchc
-from tests.acceptance.widening import apart, patch, saved, there_and_back
+from tests.acceptance.widening import apart, saved, there_and_back
 from tests.patterns import VIDEO, Build
 
 SEQUENCE, IMAGE, IDS = (6, 8), (8, 8, 4), (6,)
@@ -173,14 +172,3 @@ def test_outputs_stay_and_weights_come_back(name: str, tmp_path: Path) -> None:
     assert trip.kept == 0
     assert (trip.rescaled is not None) == (name in _RESCALED)
     assert (trip.rescaled or 0) <= 1
-
-
-def test_what_an_attention_puts_out_is_what_its_value_is(tmp_path: Path) -> None:
-    """A query of zeros does not make the output zero, as the normalisation behind it needs."""
-    build: Build = lambda x: layers.RMSNormalization()(
-        (lambda h: layers.Attention()([h, layers.Dense(5)(h)]))(_dense(x))
-    )
-    saved(SEQUENCE, build, tmp_path)
-    with pytest.raises(patchc.PatchError) as caught:
-        patchc.plan(tmp_path / "before.keras", patch("expand: {by: 2}"))
-    assert "Attention" in caught.value.diagnostics[0].message
