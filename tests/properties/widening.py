@@ -135,6 +135,14 @@ SEQUENCE: dict[str, Step] = {
     "Attention": lambda g, x: g.call(
         layers.Attention(), [x, g.call(layers.Dense(x.shape[-1]), x)]
     ),
+    "attention apart": lambda g, x: g.call(
+        layers.Attention(use_scale=g.choose.one([True, False])),
+        [g.call(layers.Dense(3), x), x, g.call(layers.Dense(3), x)]),
+    "AdditiveAttention": lambda g, x: g.call(
+        layers.AdditiveAttention(), [g.call(layers.Dense(x.shape[-1]), x), x]),
+    "Dot": lambda g, x: g.call(layers.Dot(axes=1), [g.call(layers.Dense(4), x), x]),
+    "attention by operation": lambda g, x: _by_operation(g, x),
+    "letters handed on": lambda g, x: _letters(g, x),
     "mean over steps": lambda g, x: g.operate("Mean", ops.mean(x, axis=1)),
     "softmax over steps": lambda g, x: g.operate("Softmax", ops.softmax(x, axis=1)),
     "transpose": lambda g, x: g.operate("Swapaxes", ops.swapaxes(
@@ -164,6 +172,10 @@ IMAGE: dict[str, Step] = {
     "squeeze and excite": lambda g, x: x * g.call(
         layers.Dense(x.shape[-1], "sigmoid"),
         g.call(layers.GlobalAveragePooling2D(keepdims=True), x)),
+    "depthwise inside": _layer(lambda c, s: layers.TimeDistributed(layers.DepthwiseConv1D(
+        2, padding="same", depth_multiplier=c.number(1, 2)))),
+    "groups inside": _layer(lambda c, s: layers.TimeDistributed(layers.Conv1D(
+        _even(c), 2, groups=2 if s[-1] % 2 == 0 else 1, padding="same"))),
     "max_pool": lambda g, x: g.operate("MaxPool", ops.max_pool(x, 2, padding="same")),
 }  # fmt: skip
 _BY_RANK = {2: VECTOR, 3: SEQUENCE, 4: IMAGE}
@@ -177,6 +189,24 @@ def _join(growing: Growing, x: Any) -> Any:
     if kind != "Concatenate" and other.shape != x.shape:
         other = growing.call(layers.Dense(x.shape[-1]), other)
     return growing.call(getattr(layers, kind)(), [x, other])
+
+
+def _letters(growing: Growing, x: Any) -> Any:
+    """An equation along the steps, which hands features on with or without a bias of their own."""
+    kernel, bias = growing.choose.one([("cd", "d"), ("cd", "bd"), ("bcd", "bd"), ("cd", None)])
+    sizes = (x.shape[-1], growing.choose.number(2, 4))
+    layer = layers.EinsumDense(f"abc,{kernel}->abd", sizes, bias_axes=bias)
+    return ops.swapaxes(growing.call(layer, ops.swapaxes(x, 1, 2)), 1, 2)
+
+
+def _by_operation(growing: Growing, x: Any) -> Any:
+    """Heads of query, key and value, and an attention between them."""
+    parts = [
+        growing.call(layers.EinsumDense("abc,cde->abde", (x.shape[1], 2, 3), bias_axes="de"), x)
+        for _ in range(3)
+    ]
+    made = growing.operate("DotProductAttention", ops.nn.dot_product_attention(*parts))
+    return growing.call(layers.Reshape((x.shape[1], 6)), made)
 
 
 def _halves(growing: Growing, x: Any) -> Any:
