@@ -4,10 +4,12 @@
 untrained weights and batch statistics of random images, finds its free axes,
 and grows all of them together by 15 % (or to twice their size, where a
 normalisation takes nothing but multiples), once in float32 and once in
-float64.  The result is loaded with Keras and its logits are held against those
-of the model before.  What grew by 15 % is shrunk again, and the weights are
-held against the original's ("back": how many, and how far off in units of the
-last place).  With `--each N` it also grows N axes of each model one at a time.
+float64, there with random offsets and scales too.  The result is loaded with
+Keras and its logits are held against those of the model before ("float32",
+"float64"); beside it stands how far the float32 model itself is from the same
+model in float64 ("own").  What grew by 15 % is shrunk again, and the weights
+are held against the original's ("back": how many, and how far off in units of
+the last place).  With `--each N` it also grows N axes of each model one at a time.
 A child process works on one model, so that memory is given back.
 """
 
@@ -163,27 +165,41 @@ def _axis(context: Any, layer: Any, name: str, share: float, seen: set[Any]) -> 
 # ------------------------------------------------------------------------------ models
 
 
-def build(name: str, dtype: str) -> tuple[Any, Any]:
-    """A model with batch statistics of random images, and those images."""
+def build(name: str, dtype: str) -> Any:
+    """A model as Keras makes it, without trained weights."""
     import keras
-    import numpy as np
 
     keras.config.set_floatx(dtype)
     keras.config.set_dtype_policy(dtype)
     keras.utils.set_random_seed(7)
-    side = _SIZES.get(name, _SMALL)
     make = getattr(keras.applications, name)
-    model = make(weights=None, input_shape=(side, side, 3), classes=10, classifier_activation=None)
+    shape = (*_sides(name), 3)
+    return make(weights=None, input_shape=shape, classes=10, classifier_activation=None)
+
+
+def images_for(name: str, dtype: str) -> Any:
+    """Random images."""
+    import numpy as np
+
+    low, high = (0.0, 255.0) if name.startswith(_BYTES) else (-1.0, 1.0)
+    return np.random.default_rng(7).uniform(low, high, (_IMAGES, *_sides(name), 3)).astype(dtype)
+
+
+def _sides(name: str) -> tuple[int, int]:
+    side = _SIZES.get(name, _SMALL)
+    return side, side
+
+
+def offset_and_scale(model: Any) -> None:
+    """Random offsets and scales in the place of zeros and ones, which would hide mistakes."""
+    import numpy as np
+
     rng = np.random.default_rng(7)
     for variable in model.weights:
         if variable.path.endswith(("bias", "beta")):
             variable.assign(rng.normal(scale=0.1, size=variable.shape))
         elif variable.path.endswith("gamma"):
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
-    low, high = (0.0, 255.0) if name.startswith(_BYTES) else (-1.0, 1.0)
-    images = rng.uniform(low, high, (_IMAGES, side, side, 3)).astype(dtype)
-    calibrate(model, images)
-    return model, images[:4]
 
 
 def calibrate(model: Any, images: Any) -> None:
@@ -201,6 +217,25 @@ def calibrate(model: Any, images: Any) -> None:
     model(images, training=True)
     for layer, momentum in zip(norms, before, strict=True):
         layer.momentum = momentum
+
+
+def outputs(model: Any, images: Any) -> Any:
+    """What a model makes of images, as an array."""
+    import keras
+
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def own_error(name: str, model: Any, images: Any, found: Any) -> float:
+    """How far the outputs of a float32 model are from those of the same model in float64."""
+    import keras
+
+    exact = build(name, "float64")
+    exact.set_weights(model.get_weights())
+    wanted = outputs(exact, images.astype("float64"))
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    return difference(wanted, found)
 
 
 def difference(before: Any, after: Any) -> float:
@@ -245,12 +280,18 @@ def _work(name: str, dtype: str, folder: Path, each: int) -> dict[str, Any]:
 
     import patchc
 
-    model, images = build(name, dtype)
+    model = build(name, dtype)
+    images = images_for(name, dtype)
+    if dtype == "float64":
+        offset_and_scale(model)
+    calibrate(model, images)
+    images = images[:4]
     model.save(folder / "before.keras")
     params = model.count_params()
     del model
     loaded = keras.models.load_model(folder / "before.keras")
-    expected = keras.ops.convert_to_numpy(loaded(images, training=False))
+    expected = outputs(loaded, images)
+    own = own_error(name, loaded, images, expected) if dtype == "float32" else 0.0
     del loaded
     axes, refused = free_axes(folder / "before.keras")
     patch = patchc.loads(patch_text(axes))
@@ -264,7 +305,7 @@ def _work(name: str, dtype: str, folder: Path, each: int) -> dict[str, Any]:
         patchc.apply(folder / "before.keras", patchc.loads(patch_text(some)), out, digest=False)
         after = keras.models.load_model(out)
         out.unlink()
-        return difference(expected, keras.ops.convert_to_numpy(after(images, training=False)))
+        return difference(expected, outputs(after, images))
 
     figure = grown(axes)
     if dtype == "float64":
@@ -276,6 +317,7 @@ def _work(name: str, dtype: str, folder: Path, each: int) -> dict[str, Any]:
     picked = random.Random(name).sample(axes, min(each, len(axes)))
     return {
         "float32": figure,
+        "own": own,
         "axes": len(axes),
         "doubled": sum(axis.is_doubled for axis in axes),
         "back": distance(folder / "before.keras", back),
@@ -329,10 +371,11 @@ def _show(row: dict[str, Any]) -> None:
         return
     before, after = (f"{count / 1e6:.1f} M" for count in row["params"])
     changed, off = row["back"]
+    back = f"{changed}, {off:.0f} ulp" if changed else "the same bits"
     print(
         f"{row['name']:<20}{row['axes']:>5}{row['doubled']:>9}  {before:>8} -> {after:>8}"
-        f"  {row['float32']:>8.1e}  {row['float64']:>8.1e}  {row['plan']:5.1f} s  "
-        + ("the same bits" if not changed else f"{changed}, {off:.0f} ulp"),
+        f"  {row['float32']:>8.1e}  {row['own']:>7.1e}  {row['float64']:>8.1e}"
+        f"  {row['plan']:5.1f} s  {back}",
         flush=True,
     )
     if row["each"]:
