@@ -8,83 +8,39 @@ TFOpLambda (2.4 to 2.15), a SlicingOpLambda, or a TensorFlowOpLayer (2.0 to
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from patchc.layers.operations import all_operations
+from patchc.legacy.functions import KERAS_LAYERS, equal_of
 from patchc.legacy.notes import Notes
 
 Entry = dict[str, Any]
 
 CLASSES = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
-_LAYERS = "keras.layers"
 _CONSTANT = "_CONSTANT_VALUE"
 
 
-@dataclass(frozen=True, slots=True)
-class Equal:
-    """What computes the same in Keras 3.
-
-    Args:
-        module, class_name: where it is found.
-        config: its arguments.
-        arguments: arguments of the call beside the first.
-    """
-
-    module: str
-    class_name: str
-    config: Mapping[str, Any] = field(default_factory=dict)
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-
-Arguments = Mapping[str, Any]
-
-_BINARY: Mapping[str, str] = {
-    "__operators__.add": "Add",
-    "add": "Add",
-    "divide": "TrueDivide",
-    "floordiv": "FloorDivide",
-    "maximum": "Maximum",
-    "minimum": "Minimum",
-    "multiply": "Multiply",
-    "pow": "Power",
-    "subtract": "Subtract",
-    "truediv": "TrueDivide",
-}
-_UNARY: Mapping[str, tuple[str, str]] = {
-    "abs": ("numpy", "Absolute"),
-    "cos": ("numpy", "Cos"),
-    "exp": ("numpy", "Exp"),
-    "log": ("numpy", "Log"),
-    "negative": ("numpy", "Negative"),
-    "relu": ("nn", "Relu"),
-    "relu6": ("nn", "Relu6"),
-    "rsqrt": ("math", "Rsqrt"),
-    "sigmoid": ("nn", "Sigmoid"),
-    "silu": ("nn", "Silu"),
-    "sin": ("numpy", "Sin"),
-    "softplus": ("nn", "Softplus"),
-    "softsign": ("nn", "Softsign"),
-    "sqrt": ("numpy", "Sqrt"),
-    "square": ("numpy", "Square"),
-    "swish": ("nn", "Silu"),
-    "tanh": ("numpy", "Tanh"),
-}
-_REDUCTIONS: Mapping[str, str] = {
-    "reduce_max": "Max",
-    "reduce_mean": "Mean",
-    "reduce_min": "Min",
-    "reduce_sum": "Sum",
-}
 _NODE_OPERATIONS: Mapping[str, str] = {
     "Abs": "abs",
     "Add": "add",
     "AddV2": "add",
+    "BatchMatMulV2": "matmul",
+    "Ceil": "ceil",
+    "Elu": "elu",
+    "Erf": "erf",
     "Exp": "exp",
+    "Expm1": "expm1",
+    "Floor": "floor",
+    "Greater": "greater",
+    "GreaterEqual": "greater_equal",
     "Identity": "identity",
+    "Less": "less",
+    "LessEqual": "less_equal",
     "Log": "log",
+    "Log1p": "log1p",
+    "LogSoftmax": "log_softmax",
     "Maximum": "maximum",
     "Minimum": "minimum",
     "Mul": "multiply",
@@ -93,8 +49,11 @@ _NODE_OPERATIONS: Mapping[str, str] = {
     "RealDiv": "truediv",
     "Relu": "relu",
     "Relu6": "relu6",
+    "Round": "round",
     "Rsqrt": "rsqrt",
+    "Selu": "selu",
     "Sigmoid": "sigmoid",
+    "Sign": "sign",
     "Softmax": "softmax",
     "Sqrt": "sqrt",
     "Square": "square",
@@ -128,6 +87,96 @@ def _modules() -> Mapping[str, str]:
     return {rule.class_name: module for module, rule in all_operations()}
 
 
+def insert_operations(layers: list[Entry], path: str, notes: Notes) -> list[Entry]:
+    """The entries of a model, with what a function of TensorFlow does beyond its equal in front.
+
+    Keras 3 has a product without transposes, and resizes whole numbers to
+    whole numbers.
+    """
+    taken = {str(entry.get("name")) for entry in layers}
+    whole = {str(entry.get("name")) for entry in layers if _makes_integers(entry)}
+    found: list[Entry] = []
+    for entry in layers:
+        called = _called(entry) if entry["class_name"] == "TFOpLambda" else None
+        result = dict(entry)
+        for key, source, new in _in_front(called, whole) if called is not None else ():
+            name = _free(f"{entry['name']}_{new['class_name'].lower()}_{key}", taken)
+            new["config"]["name"] = name
+            nodes = [[[*source[:3], {}]]]
+            found.append({**new, "registered_name": new["class_name"], "name": name})
+            found[-1]["inbound_nodes"] = nodes
+            _read_instead(result, key, [name, 0, 0])
+            what = f"inserted `{new['class_name']}` in front of `{entry['name']}`"
+            below = f"{path}/{name}" if path else name
+            notes.repair(below, what, f"tf.{called[0] if called else ''} does that too")
+        found.append(result)
+    return found
+
+
+def _makes_integers(entry: Entry) -> bool:
+    config = entry.get("config") or {}
+    if entry["class_name"] == "InputLayer":
+        return "int" in str(config.get("dtype"))
+    called = _called(entry) if config.get("function") == "cast" else None
+    return called is not None and "int" in str(called[1].get("dtype"))
+
+
+def _in_front(
+    called: tuple[str, dict[str, Any], list[list[Any]]], whole: set[str]
+) -> Iterator[tuple[str, list[Any], Entry]]:
+    """Argument, what it is now, and the operation that goes between."""
+    function, arguments, (tensors,) = called
+    for key, factor in _transposed(called).items():
+        yield key, factor, _operation("numpy", "Swapaxes", axis1=-2, axis2=-1)
+    nearest = arguments.get("method") == "nearest"
+    if function == "image.resize" and not nearest and tensors and tensors[0][0] in whole:
+        yield "a", tensors[0], _operation("core", "Cast", dtype="float32")
+
+
+def _operation(module: str, class_name: str, **config: Any) -> Entry:
+    return {"module": f"keras.src.ops.{module}", "class_name": class_name, "config": config}
+
+
+def _transposed(called: tuple[str, dict[str, Any], list[list[Any]]]) -> dict[str, list[Any]]:
+    """The transposed factors of a product, `a` or `b`: where each comes from."""
+    function, arguments, (tensors,) = called
+    factors = {"a": tensors[0][:3] if tensors else None, "b": arguments.get("b")}
+    if function.rpartition(".")[2] != "matmul" or not all(_is_tensor(f) for f in factors.values()):
+        return {}
+    return {
+        key: list(factor)
+        for key, factor in factors.items()
+        if factor is not None and arguments.get(f"transpose_{key}")
+    }
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, list) and len(value) >= 3 and value[0] != _CONSTANT
+
+
+def _free(name: str, taken: set[str]) -> str:
+    free, number = name, 0
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    taken.add(free)
+    return free
+
+
+def _read_instead(entry: Entry, key: str, tensor: list[Any]) -> None:
+    """Let a call read another tensor, in the first place or as `b`, in place."""
+    (node,) = entry["inbound_nodes"]
+    nested = isinstance(node[0], list)
+    name, call, index, arguments = node[0] if nested else node
+    arguments = {k: v for k, v in arguments.items() if k != f"transpose_{key}"}
+    if key == "b":
+        arguments["b"] = tensor
+    else:
+        name, call, index = tensor
+    new = [name, call, index, arguments]
+    entry["inbound_nodes"] = [[new] if nested else new]
+
+
 def replace_operation(entry: Entry, path: str, notes: Notes) -> None:
     """Put what computes the same in Keras 3 in the place of a TensorFlow function, in place.
 
@@ -136,7 +185,7 @@ def replace_operation(entry: Entry, path: str, notes: Notes) -> None:
     """
     called = _called(entry)
     function = called[0] if called else str(entry["config"].get("function", "an operation"))
-    equal = _equal(*called[:2]) if called else None
+    equal = equal_of(*called[:2]) if called else None
     if equal is None:
         way_out = "replace the layer by a patch, or build the model again in Keras 3"
         notes.miss(path, f"tf.{function}", "Keras 3 has no layer that calls TensorFlow", way_out)
@@ -146,7 +195,7 @@ def replace_operation(entry: Entry, path: str, notes: Notes) -> None:
     assert called is not None
     old = entry["class_name"]
     config = {"name": entry["config"]["name"], **equal.config}
-    registered = None if equal.module == _LAYERS else equal.class_name
+    registered = None if equal.module == KERAS_LAYERS else equal.class_name
     entry.update(
         module=equal.module, class_name=equal.class_name, config=config, registered_name=registered
     )
@@ -155,7 +204,7 @@ def replace_operation(entry: Entry, path: str, notes: Notes) -> None:
     notes.repair(path, what, "it computes the same, and Keras 3 loads it")
 
 
-def _joined(tensors: list[Any], arguments: Arguments) -> list[Any]:
+def _joined(tensors: list[Any], arguments: Mapping[str, Any]) -> list[Any]:
     """A connection: the tensors that come first, and further arguments with the first of them."""
     if not tensors or not arguments:
         return tensors
@@ -187,6 +236,8 @@ def _called_by_node(
     except (ValueError, KeyError, TypeError):
         return None
     function = _NODE_OPERATIONS.get(operation, operation)
+    if any(_is_set(described, name) for name in _TRANSPOSES):
+        return None
     constants = config.get("constants") or {}
     if any(not isinstance(value, (int, float)) for value in constants.values()):
         return None
@@ -202,116 +253,10 @@ def _called_by_node(
     return function, {"y": other}, [[first]]
 
 
-def _equal(function: str, arguments: Arguments) -> Equal | None:
-    name = function.removeprefix("compat.v1.")
-    name = name.rpartition(".")[2] if not name.startswith("__") else name
-    if name in _BINARY and arguments.keys() == {"y"}:
-        return Equal("keras.src.ops.numpy", _BINARY[name], {}, {"x2": arguments["y"]})
-    if name in _UNARY and not arguments:
-        module, class_name = _UNARY[name]
-        return Equal(f"keras.src.ops.{module}", class_name)
-    if name in _REDUCTIONS:
-        keep = bool(arguments.get("keepdims", arguments.get("keep_dims", False)))
-        config = {"axis": arguments.get("axis"), "keepdims": keep}
-        return Equal("keras.src.ops.numpy", _REDUCTIONS[name], config)
-    special = _SPECIAL.get(name)
-    return special(arguments) if special is not None else None
+_TRANSPOSES = ("adj_x", "adj_y", "transpose_a", "transpose_b")
 
 
-def _concatenate(arguments: Arguments) -> Equal | None:
-    axis = arguments.get("axis")
-    return Equal(_LAYERS, "Concatenate", {"axis": axis}) if isinstance(axis, int) else None
-
-
-def _reshape(arguments: Arguments) -> Equal | None:
-    shape = arguments.get("shape")
-    if not isinstance(shape, list) or not all(isinstance(size, int) for size in shape):
-        return None
-    if shape[0] == -1 and shape.count(-1) == 1:
-        return Equal(_LAYERS, "Reshape", {"target_shape": shape[1:]})
-    return None
-
-
-def _transpose(arguments: Arguments) -> Equal | None:
-    order = arguments.get("perm")
-    if isinstance(order, list) and order[0] == 0 and not arguments.get("conjugate"):
-        return Equal(_LAYERS, "Permute", {"dims": order[1:]})
-    return None
-
-
-def _clip(arguments: Arguments) -> Equal | None:
-    low, high = arguments.get("clip_value_min"), arguments.get("clip_value_max")
-    if not isinstance(low, (int, float)) or not isinstance(high, (int, float)):
-        return None
-    return Equal("keras.src.ops.numpy", "Clip", {"x_min": low, "x_max": high})
-
-
-def _pad(arguments: Arguments) -> Equal | None:
-    widths = arguments.get("paddings")
-    constant = arguments.get("mode", "CONSTANT") == "CONSTANT"
-    if not constant or arguments.get("constant_values", 0) or not isinstance(widths, list):
-        return None
-    if len(widths) != 4 or widths[0] != [0, 0] or widths[3] != [0, 0]:
-        return None
-    config = {"padding": widths[1:3], "data_format": "channels_last"}
-    return Equal(_LAYERS, "ZeroPadding2D", config)
-
-
-def _item(arguments: Arguments) -> Equal | None:
-    spec = arguments.get("slice_spec")
-    if not isinstance(spec, list):
-        return None
-    key = [_slice(part) for part in spec]
-    return Equal("keras.src.ops.numpy", "GetItem", {}, {"key": key})
-
-
-def _slice(part: Any) -> Any:
-    if isinstance(part, Mapping) and part.keys() >= {"start", "stop"}:
-        ends = {name: part.get(name) for name in ("start", "stop", "step")}
-        return {"class_name": "__slice__", "config": ends}
-    if isinstance(part, Mapping):
-        return {"class_name": "__ellipsis__", "config": {}}
-    return part
-
-
-def _leaky_relu(arguments: Arguments) -> Equal:
-    slope = arguments.get("alpha", 0.2)
-    return Equal(_LAYERS, "LeakyReLU", {"negative_slope": slope})
-
-
-def _softmax(arguments: Arguments) -> Equal:
-    axis = arguments.get("axis")
-    return Equal(_LAYERS, "Softmax", {"axis": -1 if axis is None else axis})
-
-
-def _identity(arguments: Arguments) -> Equal:
-    return Equal(_LAYERS, "Activation", {"activation": "linear"})
-
-
-def _axis_only(class_name: str) -> Callable[[Arguments], Equal | None]:
-    def make(arguments: Arguments) -> Equal | None:
-        return Equal("keras.src.ops.numpy", class_name, {"axis": arguments.get("axis")})
-
-    return make
-
-
-def _normalize(arguments: Arguments) -> Equal:
-    return Equal(_LAYERS, "UnitNormalization", {"axis": arguments.get("axis", -1)})
-
-
-_SPECIAL: Mapping[str, Callable[[Arguments], Equal | None]] = {
-    "__operators__.getitem": _item,
-    "clip_by_value": _clip,
-    "concat": _concatenate,
-    "convert_to_tensor": _identity,
-    "expand_dims": _axis_only("ExpandDims"),
-    "identity": _identity,
-    "l2_normalize": _normalize,
-    "leaky_relu": _leaky_relu,
-    "pad": _pad,
-    "reshape": _reshape,
-    "softmax": _softmax,
-    "squeeze": _axis_only("Squeeze"),
-    "stack": _axis_only("Stack"),
-    "transpose": _transpose,
-}
+def _is_set(described: Mapping[str, Any], name: str) -> bool:
+    """Whether a flag of an operation stands in TensorFlow's description of it."""
+    told = (described.get("attr") or {}).get(name)
+    return bool(told.get("b")) if isinstance(told, Mapping) else False

@@ -126,7 +126,8 @@ def _below(path: str, entry: Mapping[str, Any]) -> str:
 
 
 def _functional(config: Entry, path: str, notes: Notes) -> Entry:
-    config["layers"] = [dict(entry) for entry in config["layers"]]
+    layers = [dict(entry) for entry in config["layers"]]
+    config["layers"] = operations.insert_operations(layers, path, notes)
     count_calls_from_zero(config, path, notes)
     name_states(config, path, notes)
     config["layers"] = [_entry(entry, _below(path, entry), notes) for entry in config["layers"]]

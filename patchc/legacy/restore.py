@@ -55,7 +55,7 @@ class Restorer:
     def _model(self, raw: Entry, seen: Entry, new: Entry, old_path: str, path: str) -> Config:
         held = {name_of(e): e for e in _layers(raw)}
         known = {name_of(e): e for e in _layers(seen)}
-        entries = []
+        entries, wanted = [], []
         for entry in new["config"]["layers"]:
             name = name_of(entry)
             origin = self.origins.get(_join(path, name), "")
@@ -64,15 +64,16 @@ class Restorer:
             if old in held and old in known:
                 entries.append(self._layer(held[old], known[old], entry, origin, _join(path, name)))
             elif old in known:
-                continue  # an input that the file leaves to the first layer
+                continue  # what the file leaves to another layer
             else:
                 entries.append(self._new(entry))
+            wanted.append(entry)
         if not is_functional(new["config"]):
             return self._sequential(raw, seen, new, entries)
         shifts = self._shifts(raw, new)
-        for entry, wanted in zip(entries, new["config"]["layers"], strict=True):
-            nodes = self._nodes(entry, known.get(name_of(wanted)), wanted, shifts)
-            entry |= {"name": name_of(wanted), "inbound_nodes": nodes}
+        for entry, now in zip(entries, wanted, strict=True):
+            nodes = self._nodes(entry, known.get(name_of(now)), now, shifts)
+            entry |= {"name": name_of(now), "inbound_nodes": nodes}
         return self._functional(raw, seen, new, entries, shifts)
 
     def _functional(

@@ -19,12 +19,14 @@ T = ["x", 0, 0]
 ALL = {"start": None, "stop": None, "step": None}
 
 
-def model_of(folder: Path, class_name: str, config: dict[str, Any], node: Any) -> Path:
+def model_of(
+    folder: Path, class_name: str, config: dict[str, Any], node: Any, dtype: str = "float32"
+) -> Path:
     """An HDF5 model as tf.keras 2.4 wrote it: an input, and one operation."""
     layers = [
         {
             "class_name": "InputLayer",
-            "config": {"batch_input_shape": [None, 4, 4, 3], "dtype": "float32", "name": "x"},
+            "config": {"batch_input_shape": [None, 4, 4, 3], "dtype": dtype, "name": "x"},
             "name": "x",
             "inbound_nodes": [],
         },
@@ -107,8 +109,92 @@ def test_operations_of_tensorflow_2_0(
     np.testing.assert_allclose(computed(path), wanted(X), rtol=1e-6)
 
 
-def test_what_has_no_equal_is_named(tmp_path: Path) -> None:
-    config = {"function": "image.resize"}
-    path = model_of(tmp_path, "TFOpLambda", config, [*T, {"size": [8, 8]}])
+SIZE = {"size": [8, 8]}
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("image.resize", {**SIZE, "method": "area"}),
+        ("image.resize", {**SIZE, "preserve_aspect_ratio": True}),
+        ("split", {"num_or_size_splits": [-1, 1], "axis": 3}),
+        ("split", {"num_or_size_splits": 2}),
+        ("linalg.matmul", {"b": T, "adjoint_b": True}),
+        ("math.cumsum", {"axis": 1, "reverse": True}),
+        ("one_hot", {"depth": 3, "on_value": 2.0}),
+        ("gather", {"indices": T, "axis": 1}),
+        ("nn.max_pool2d", {"ksize": [1, 2, 2, 1], "strides": 2, "padding": "SAME"}),
+        ("linalg.inv", {}),
+    ],
+)
+def test_what_has_no_equal_is_named(
+    tmp_path: Path, function: str, arguments: dict[str, Any]
+) -> None:
+    path = model_of(tmp_path, "TFOpLambda", {"function": function}, [*T, arguments])
     found = patchc.convert(path, tmp_path / "out.keras")
-    assert [missing.name for missing in found.missing] == ["tf.image.resize"]
+    assert [missing.name for missing in found.missing] == [f"tf.{function}"]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        ("image.resize", {"size": [8, 6]}),
+        ("image.resize", {"size": [3, 5], "method": "nearest"}),
+        ("image.resize", {"size": [9, 9], "method": "bicubic", "antialias": True}),
+        ("split", {"num_or_size_splits": 3, "axis": -1}),
+        ("split", {"num_or_size_splits": [1, 2, 1], "axis": 1}),
+        ("linalg.matmul", {"b": T, "transpose_b": True}),
+        ("linalg.matmul", {"b": T, "transpose_a": True}),
+        ("cast", {"dtype": "int32"}),
+        ("math.greater", {"y": 1.0}),
+        ("math.reduce_std", {"axis": [1, 2], "keepdims": True}),
+        ("math.cumsum", {"axis": 2}),
+        ("tile", {"multiples": [1, 2, 1, 1]}),
+        ("gather", {"indices": [2, 0], "axis": 3}),
+        ("unstack", {"axis": 1}),
+        ("reverse", {"axis": [1, 2]}),
+        ("norm", {"ord": "euclidean", "axis": -1}),
+        ("nn.gelu", {}),
+        ("nn.log_softmax", {}),
+        ("nn.space_to_depth", {"block_size": 2}),
+        ("nn.max_pool2d", {"ksize": 2, "strides": 2, "padding": "SAME"}),
+    ],
+)
+def test_functions_give_what_tensorflow_gives(
+    tmp_path: Path, function: str, arguments: dict[str, Any]
+) -> None:
+    import tensorflow as tf
+
+    call: Any = tf
+    for part in function.split("."):
+        call = getattr(call, part)
+    wanted = call(X, **{key: X if value == T else value for key, value in arguments.items()})
+    path = model_of(tmp_path, "TFOpLambda", {"function": function}, [*T, arguments])
+    first = wanted[0] if isinstance(wanted, list) else wanted
+    np.testing.assert_allclose(computed(path), first, rtol=1e-6)
+
+
+def test_whole_numbers_are_resized_as_tensorflow_does(tmp_path: Path) -> None:
+    import keras
+    import tensorflow as tf
+
+    path = model_of(tmp_path, "TFOpLambda", {"function": "image.resize"}, [*T, SIZE], "uint8")
+    patchc.convert(path, tmp_path / "out.keras")
+    whole = (X * 100).astype("uint8")
+    found = keras.models.load_model(tmp_path / "out.keras")(whole)
+    np.testing.assert_array_equal(found, tf.image.resize(whole, (8, 8)))
+
+
+def test_a_product_goes_back_into_its_own_dialect(tmp_path: Path) -> None:
+    config = {"function": "linalg.matmul"}
+    path = model_of(tmp_path, "TFOpLambda", config, [*T, {"b": T, "transpose_b": True}])
+    patch = patchc.loads("patchc: 1\nid: x\nedits: [{select: x, rename: images}]")
+    assert patchc.apply(path, patch, tmp_path / "new.h5").ok
+    with h5py.File(tmp_path / "new.h5") as file:
+        layers = json.loads(file.attrs["model_config"])["config"]["layers"]
+    assert [(layer["name"], layer["class_name"]) for layer in layers] == [
+        ("images", "InputLayer"),
+        ("op", "TFOpLambda"),
+    ]
+    new = ["images", 0, 0]
+    assert layers[1]["inbound_nodes"] == [[*new, {"b": new, "transpose_b": True}]]
