@@ -149,7 +149,7 @@ WRAPPED: dict[str, Case] = {
 }  # fmt: skip
 
 
-def _flat(build: Build) -> Build:
+def flat(build: Build) -> Build:
     def built(x: Any) -> Any:
         made = build(x)
         return layers.Flatten()(made) if len(made.shape) > 2 else made
@@ -164,7 +164,7 @@ _RESCALED = {"key size fourfold", "neighbours under a norm"}
 @pytest.mark.parametrize("name", EVERY)
 def test_outputs_stay_and_weights_come_back(name: str, tmp_path: Path) -> None:
     shape, build, axis, by = EVERY[name]
-    model = saved(shape, _flat(build), tmp_path)
+    model = saved(shape, flat(build), tmp_path)
     trip = there_and_back(tmp_path / "before.keras", "t", by, axis)
     more = trip.wide.count_params() > model.count_params()
     assert more or "scales" in name or name == "statistics"

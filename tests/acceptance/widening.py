@@ -70,16 +70,20 @@ def grown(folder: Path, *verbs: str) -> tuple[Any, Report]:
     return keras.models.load_model(now), report
 
 
-def outputs(model: Any, count: int = 3) -> Array:
-    """What a model makes of random inputs."""
+def inputs_for(model: Any, count: int = 3) -> Any:
+    """Random inputs."""
     rng = np.random.default_rng(2)
     values = []
     for given in model.inputs:
         shape = (count, *given.shape[1:])
         made = rng.integers(0, 5, shape) if "int" in given.dtype else rng.normal(size=shape)
         values.append(made.astype(given.dtype))
-    result = model(values if len(values) > 1 else values[0])
-    return np.asarray(keras.ops.convert_to_numpy(result))
+    return values if len(values) > 1 else values[0]
+
+
+def outputs(model: Any, count: int = 3) -> Array:
+    """What a model makes of random inputs."""
+    return np.asarray(keras.ops.convert_to_numpy(model(inputs_for(model, count))))
 
 
 def apart(before: Any, after: Any) -> float:
