@@ -45,8 +45,7 @@ EDITS = {
 
 REFUSED = {
     ("bert", "width"): ("LayerNormalization", f"to: {2 * WIDTH}"),
-    ("bert tied", "width"): ("LayerNormalization", "block"),
-    ("bert tied", "width twice"): ("depend on one another", "block"),
+    ("bert tied", "width"): ("LayerNormalization", f"to: {2 * WIDTH}"),
     ("bert", "depth"): ("identity", "residual additions"),
     ("bert tied", "depth"): ("identity", "residual additions"),
 }

@@ -36,11 +36,14 @@ class Agreement:
         spread: what changes.
         made: by layer and dimension what its weights make new entries be.
         silent: tensors whose new entries are zero, whatever the input.
+        shared: layers and dimensions whose weights share copies out, because
+            what reads them cannot.
     """
 
     spread: Spread
     made: dict[tuple[Layer, str], Contract] = field(default_factory=dict)
     silent: set[Tensor] = field(default_factory=set)
+    shared: set[tuple[Layer, str]] = field(default_factory=set)
     _asked: dict[Tensor, Contract] = field(default_factory=dict)
     _pending: list[tuple[Tensor, Contract]] = field(default_factory=list)
     _by: Call | None = None
@@ -60,8 +63,9 @@ class Agreement:
             agreement._demand(call, norm)
         for call in agreement._own_readers() if spread.preserve else ():
             if spread.repeats:
-                agreement._refuse_norm(call)
-            agreement._demand(call, Norm("zero"))
+                agreement._share_out(call)
+            else:
+                agreement._demand(call, Norm("zero"))
         agreement._find_silent()
         return agreement
 
@@ -115,6 +119,40 @@ class Agreement:
                 label = rule.reads_itself(config, self.spread.spec(call))
                 if label in labels and self.made.get((layer, label)) != "zero":
                     yield call
+
+    def _share_out(self, reader: Call) -> None:
+        """Let the layer behind which only this call reads share out its copies.
+
+        The weight of the call is the one that makes copies elsewhere, and has
+        to stay what it is.
+        """
+        tensor = reader.tensors()[0]
+        while self._is_plain_step(tensor.call):
+            self._check_only_reader(tensor, reader)
+            tensor = tensor.call.tensors()[0]
+        self._check_only_reader(tensor, reader)
+        layer = tensor.layer
+        rule = None if layer.graph is not None else rule_of(layer)
+        if rule is None or len(layer.calls) > 1:
+            self._refuse_norm(reader)
+        config = complete(rule, layer.config)
+        label = self._label_of(tensor, rule, config)
+        if label is None or not rule.factors(config):
+            self._refuse_norm(reader)
+        self.shared.add((layer, label))
+
+    def _is_plain_step(self, call: Call) -> bool:
+        """Whether a call hands each entry of one tensor on, multiplied where it is multiplied."""
+        layer = call.layer
+        rule = rule_of(layer)
+        linear = rule is not None and rule.kept(complete(rule, layer.config)) == BOTH
+        return linear and self._is_plain(layer) and len(call.tensors()) == 1
+
+    def _check_only_reader(self, tensor: Tensor, reader: Call) -> None:
+        home = tensor.layer.home
+        assert home is not None
+        if len(self.spread.readers(tensor)) > 1 or tensor in flatten(home.outputs):
+            self._refuse_norm(reader)
 
     def _work_off(self) -> None:
         while self._pending:
@@ -179,19 +217,9 @@ class Agreement:
         rule = rule_of(layer)
         assert rule is not None  # the spread has come through it
         config = complete(rule, layer.config)
-        axis = self.spread.changes[tensor][0]
         spec = self.spread.spec(call)
-        aliases, ports = aliases_of(rule, config, spec), ports_of(rule, config, spec)
-        label = next(
-            (
-                label
-                for port in ports
-                if port.output and (self.spread.tensor(call, port), port.axis) == (tensor, axis)
-                for label in self.spread.dimensions[layer]
-                if dimension_in(port.label, label, aliases) is not None
-            ),
-            None,
-        )
+        ports = ports_of(rule, config, spec)
+        label = self._label_of(tensor, rule, config)
         if label is None:
             self._refuse(layer, "treats every entry of the axis alike, and adds to it")
         alone = len(call.tensors()) == 1  # not where query or factor is zero, and value is not
@@ -212,6 +240,16 @@ class Agreement:
                 self._refuse(layer, f"would have to make them {_WORDS[known]} as well")
         for source in sources:
             self._ask(source, contract)
+
+    def _label_of(self, tensor: Tensor, rule: Rule, config: Mapping[str, Any]) -> str | None:
+        """The dimension of its maker that a tensor changes with; None where it has no name."""
+        call, axis = tensor.call, self.spread.changes[tensor][0]
+        for label in self.spread.dimensions.get(tensor.layer, {}):
+            for port in self._ports(call, rule, config, label):
+                place = self.spread.tensor(call, port), port.axis
+                if port.output and place == (tensor, axis):
+                    return label
+        return None
 
     def _is_plain(self, layer: Layer) -> bool:
         rule = rule_of(layer)

@@ -183,6 +183,8 @@ class Member:
             zero = self._plan.preserve and not self._silent
             split = int(self._plan.preserve and change.map.repeats)
             return replace(change, fill=ZEROS if zero else fill, split=split)
+        if self._shares_out(weight):
+            return replace(change, split=1)
         change = replace(change, gradient=int(self._split and change.map.repeats))
         if norm is not None and weight.name in norm.scaled:
             scale = math.sqrt(self._dimension.size / self._dimension.map.size)
@@ -194,6 +196,13 @@ class Member:
         elif made == "mean" and learned:
             fill = Strategy("mean")
         return replace(change, fill=fill)
+
+    def _shares_out(self, weight: Weight) -> bool:
+        """Whether a weight shares copies out among themselves, in the place of what reads them."""
+        rule = rule_of(self._layer)
+        if rule is None or (self._layer, self._label) not in self._plan.agreement.shared:
+            return False
+        return weight.name in rule.factors(complete(rule, self._layer.config))
 
     def _scale(self, weight: Weight) -> float:
         """What the rule multiplies old entries of a weight by, so that they do not notice."""

@@ -278,6 +278,13 @@ class Rule:
         """
         return None
 
+    def factors(self, config: Config) -> Sequence[str]:
+        """Weights that, all multiplied by a number, multiply an entry of its output by it.
+
+        () where it has none.
+        """
+        return ()
+
     def norm(self, config: Config, call: CallSpec, change: AxisMap, size: int) -> Norm | None:
         """What it asks of its features that change so, to let old entries be; None for nothing.
 

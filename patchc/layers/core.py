@@ -141,6 +141,11 @@ class Dense(Rule):
         """What the activation keeps of what the product can be."""
         return activation_keeps(config.get("activation"))
 
+    def factors(self, config: Config) -> Sequence[str]:
+        """`kernel` and `bias`, where nothing is applied behind them."""
+        linear = activation_name(config.get("activation")) == "linear"
+        return ("kernel", "bias") if linear else ()
+
     def identity(self, config: Config, call: CallSpec) -> Mapping[str, Strategy] | None:
         """The identity matrix, where the width stays and nothing else is applied."""
         is_plain = activation_name(config.get("activation")) == "linear"

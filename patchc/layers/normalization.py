@@ -120,6 +120,11 @@ class Normalisation(Rule):
         flags = {"gamma": "scale", "beta": "center"}
         return [name for name, flag in flags.items() if setting(self, config, flag)]
 
+    def factors(self, config: Config) -> Sequence[str]:
+        """`gamma` and `beta`, where there is a `gamma`."""
+        names = self._affine_names(config)
+        return names if "gamma" in names else ()
+
     def outputs(self, config: Config, call: CallSpec) -> Sequence[Shape]:
         """The shape of the input."""
         refuse_quantised(config)
@@ -271,6 +276,10 @@ class RMSNormalization(_OverFeatures):
         """`scale`, which starts at one."""
         size, labels = self._extent(config, call)
         return [WeightSpec("scale", "vars/0", size, labels, ONES)]
+
+    def factors(self, config: Config) -> Sequence[str]:
+        """`scale`."""
+        return ("scale",)
 
     def _asked(self, config: Config) -> Norm:
         """Zeros add nothing to the sum of squares."""

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from keras import layers, ops
 
-from tests.acceptance.widening import apart, saved, there_and_back
+import patchc
+from tests.acceptance.widening import apart, grown, patch, saved, there_and_back
 from tests.patterns import VIDEO, Build
 
 SEQUENCE, IMAGE, IDS = (6, 8), (8, 8, 4), (6,)
@@ -172,3 +173,33 @@ def test_outputs_stay_and_weights_come_back(name: str, tmp_path: Path) -> None:
     assert trip.kept == 0
     assert (trip.rescaled is not None) == (name in _RESCALED)
     assert (trip.rescaled or 0) <= 1
+
+
+TIED: dict[str, tuple[Build, bool]] = {
+    "behind a norm": (lambda e: layers.LayerNormalization()(layers.Dense(4, "gelu")(e)), True),
+    "behind dropout": (lambda e: layers.Dropout(0.2)(layers.RMSNormalization()(e)), True),
+    "behind a product": (lambda e: layers.Dense(4)(layers.Dense(3, "relu")(e)), True),
+    "behind a sum": (lambda e: layers.Add()([e, layers.Dense(4)(e)]), False),
+    "behind a bend": (lambda e: layers.ReLU()(layers.Dense(4)(e)), False),
+    "of a norm without weights": (lambda e: layers.LayerNormalization(scale=False)(e), False),
+}
+
+
+@pytest.mark.parametrize("name", TIED)
+def test_a_table_that_is_read_in_reverse_too_is_copied(name: str, tmp_path: Path) -> None:
+    """What stands in front of it shares out the copies, which the table itself cannot do."""
+    between, possible = TIED[name]
+
+    def build(x: Any) -> Any:
+        table = layers.ReversibleEmbedding(10, 4, name="t")
+        return table(between(table(_ids(x))), reverse=True)
+
+    model = saved(IDS, build, tmp_path)
+    twice = "expand: {to: 8, axis: output_dim}\n    init: copy"
+    if not possible:
+        with pytest.raises(patchc.PatchError, match="depend on one another"):
+            patchc.plan(tmp_path / "before.keras", patch(twice))
+        return
+    after, report = grown(tmp_path, twice)
+    assert apart(model, after) <= 1e-6
+    assert report.to_dict()["ledger"]["rescaled"] > 0
