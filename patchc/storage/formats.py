@@ -145,7 +145,8 @@ def hdf5_format(tree: Group) -> Format | None:
         return Format.MODEL
     if any(name in tree.attributes for name in ("layer_names", "layer_names0")):
         return Format.WEIGHTS
-    if any(name in tree.members for name in ("layers", "_layer_checkpoint_dependencies")) or (
+    names = {name.partition("\\")[0] for name in tree.members}  # paths, where Windows wrote it
+    if names & {"layers", "_layer_checkpoint_dependencies"} or (
         isinstance(tree.members.get("vars"), Group)
     ):
         return Format.KERAS_WEIGHTS

@@ -111,6 +111,8 @@ def data_end(tree: Group) -> int:
 
 def split_names(tree: Group) -> Group:
     """The tree with names that hold backslashes, as Windows wrote them, as nested groups."""
+    if not _is_split(tree):
+        return tree
     result = Group({}, dict(tree.attributes))
     for name, member in tree.members.items():
         node = split_names(member) if isinstance(member, Group) else member
@@ -126,6 +128,13 @@ def split_names(tree: Group) -> Group:
         else:
             current.members[own] = node
     return result
+
+
+def _is_split(tree: Group) -> bool:
+    return any(
+        "\\" in name or (isinstance(member, Group) and _is_split(member))
+        for name, member in tree.members.items()
+    )
 
 
 # -------------------------------------------------------------------------- layers

@@ -57,8 +57,9 @@ def keras_weights(
     file: InputFile, format_: Format, tree: Group, data: Readable, found: Architecture | None
 ) -> KerasFile:
     """A `.weights.h5` or sharded weights of Keras 3, or of tf.keras's newer kind."""
+    tree = split_names(tree)
     if found is None:
-        return _bare(file, format_, layers_of_tree(split_names(tree)), tree, data)
+        return _bare(file, format_, layers_of_tree(tree), tree, data)
     if era_of(found.keras_version) >= FIRST_ERA:
         return KerasFile(file, found.config, tree, data, found.keras_version, format_)
     size = data_end(tree)
