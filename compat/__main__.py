@@ -2,7 +2,8 @@
 
 Each environment writes the models of `write.py`.  patchc converts and patches
 them.  Every result is opened by the version that wrote its base and by every
-later one, with the optimizer's state, computes what it should, and trains on.
+later one that opens the base, with the optimizer's state, computes what it
+should, and trains on.
 Names of environments as arguments choose some of them.
 """
 
@@ -26,6 +27,12 @@ TAKES_LAYERS_AS_ACTIVATIONS = (3, 12)
 JOBS = int(os.environ.get("PATCHC_COMPAT_JOBS", os.cpu_count() or 1))
 """Environments that read at the same time."""
 
+TABLES = {
+    "As written": {"as written"},
+    "Converted": {"converted"},
+    "Patched": {"as written", "converted"},
+}
+
 Verdicts = dict[tuple[Case, str], str]
 """Case and name of the reader -> what is wrong; "" for nothing."""
 
@@ -40,129 +47,117 @@ def main() -> int:
 
 
 def _run(environments: Sequence[Environment], work: Path) -> int:
-    written: list[Case] = []
     cases: list[Case] = []
     for writer in environments:
         folder, unable = writer.models()
         for model, reason in unable.items():
             print(f"{writer.name} could not write all of {model}: {reason}")
         for original in originals(writer, folder):
-            written.append(original)
-            cases += made(original, work / f"{writer.name}-made")
+            cases += [original, *made(original, work / f"{writer.name}-made")]
     verdicts: Verdicts = {}
 
     def read(reader: Environment) -> Verdicts:
-        found = _read(reader, [c for c in (*written, *cases) if _may_read(reader, c)], work)
+        found = _read(reader, [case for case in cases if _may_read(reader, case)], work)
         print(f"read with {reader.name}", file=sys.stderr)
         return found
 
     with ThreadPoolExecutor(JOBS) as pool:
         for found in pool.map(read, environments):
             verdicts |= found
-    return _tell(environments, written, cases, verdicts)
+    return _tell(environments, cases, verdicts)
 
 
 def _may_read(reader: Environment, case: Case) -> bool:
     """Whether a version is asked to open a file.
 
-    A `.keras` file is asked of its writer's version and every later one; one
-    that was made of a file of Keras 2 is a file of Keras 3, and asked of all of
-    those.  An HDF5 model stays one of the Keras that wrote it.  Of files that
-    differ in the dialect of the base alone, one version is asked.
+    What Keras wrote, and what patchc patched in the same format, is asked of
+    the writer's version and every later one of its line: 2.x and 3.x.  A
+    conversion is a file of Keras 3, and asked of all of those; of conversions
+    that differ in the dialect of the base alone, one version is asked.
     """
     writer = case.writer
     if case.refused:
         return False
-    if case.what == "as written":
-        return reader.name == writer.name and case.path.suffix == ".keras"
     later = reader.is_keras_3 == writer.is_keras_3 and reader.version >= writer.version
-    if case.path.suffix == ".h5":
-        return later and (not writer.is_keras_3 or reader.name == writer.name)
+    if case.what != "converted":
+        return later or (case.what == "as written" and reader.name == LATEST)
     if writer.is_keras_3:
-        return later and (case.what != "converted" or reader.name in {writer.name, LATEST})
+        return later and reader.name in {writer.name, LATEST}
     if case.model == "recurrent" and reader.version < TAKES_LAYERS_AS_ACTIVATIONS:
         return False
-    plain = case.what == "converted" and case.path.stem.endswith("-h5")
-    return reader.is_keras_3 and (plain or reader.name == LATEST)
+    return reader.is_keras_3 and (case.path.stem.endswith("-h5") or reader.name == LATEST)
 
 
-def _is_trained(reader: Environment, case: Case) -> bool:
-    """Whether a model goes on training after loading, which takes a while."""
-    if case.path.suffix != ".keras":
-        return False
-    return reader.name == (LATEST if case.what == "converted" else case.writer.name)
+def _job(reader: Environment, case: Case) -> dict[str, object]:
+    """What is asked of a file; training takes a while, and is asked of one version."""
+    patched = case.base is not None and case.what != "converted"
+    once = reader.name == (case.writer.name if patched else LATEST)
+    return {
+        "path": str(case.path),
+        "probes": str(case.probes),
+        "same": case.same,
+        # Keras 3 on JAX does not train what it loads from its own HDF5 files
+        "train": once and patched and not (case.writer.is_keras_3 and case.path.suffix == ".h5"),
+        "stepped": once and case.what == "converted",
+        "base": str(case.base) if patched and reader.name == case.writer.name else "",
+    }
 
 
 def _read(reader: Environment, cases: Sequence[Case], work: Path) -> Verdicts:
-    jobs = [
-        {
-            "path": str(case.path),
-            "probes": str(case.probes),
-            "same": case.same,
-            "train": _is_trained(reader, case),
-        }
-        for case in cases
-    ]
     listed = work / f"{reader.name}.json"
-    listed.write_text(json.dumps(jobs))
+    listed.write_text(json.dumps([_job(reader, case) for case in cases]))
     found = json.loads(reader.run("read.py", str(listed)).splitlines()[-1])
     return {(case, reader.name): verdict for case, verdict in zip(cases, found, strict=True)}
 
 
-def _tell(
-    environments: Sequence[Environment],
-    written: Sequence[Case],
-    cases: Sequence[Case],
-    verdicts: Verdicts,
-) -> int:
+def _tell(environments: Sequence[Environment], cases: Sequence[Case], verdicts: Verdicts) -> int:
     """Print tables and failures; what a reader cannot open as written is not held against us."""
-    excused = _excused(written, verdicts)
-    failures: list[str] = []
-    for title, kinds in (("Converted", {"converted"}), ("Patched", set())):
-        of_kind = [c for c in cases if (c.what in kinds) == bool(kinds)]
+    unable = {
+        (case.path, reader)
+        for (case, reader), verdict in verdicts.items()
+        if case.what == "as written" and verdict
+    }
+    asked = {key: verdict for key, verdict in verdicts.items() if not _excused(*key, unable)}
+    for title, whats in TABLES.items():
+        of_kind = [case for case in cases if (case.what in whats) == (title != "Patched")]
         print(f"\n{title}: opened / asked, by writer (rows) and reader (columns)\n")
-        _table(environments, of_kind, verdicts, excused)
-    for (case, reader), verdict in verdicts.items():
-        if verdict and case.what != "as written" and (case.model, reader) not in excused:
-            failures.append(f"{case.title} in {reader}: {verdict}")
-    for model, reader in sorted(excused):
-        print(f"not asked: {model} in {reader}, which cannot open its own")
-    for case in (c for c in cases if c.refused):
-        print(f"refused: {case.title}: {case.refused}")
-    print("\n".join(["", *failures]))
-    print(f"{len(verdicts)} files opened, {len(failures)} failures")
+        _table(environments, of_kind, asked)
+    print()
+    for title, reason in sorted({(c.title, c.refused) for c in cases if c.refused}):
+        print(f"refused: {title}: {reason}")
+    failures = [(c, r, v) for (c, r), v in asked.items() if v and c.what != "as written"]
+    for case, reader, verdict in failures:
+        print(f"failed: {case.title} in {reader}: {verdict}")
+    print(f"\n{len(verdicts)} files opened, {len(failures)} failures")
     return int(bool(failures))
 
 
-def _excused(written: Sequence[Case], verdicts: Verdicts) -> set[tuple[str, str]]:
-    """Models that a version cannot open although it wrote them itself, with the version."""
-    return {
-        (case.model, case.writer.name)
-        for case in written
-        if verdicts.get((case, case.writer.name)) and case.path.suffix == ".keras"
-    }
+def _excused(case: Case, reader: str, unable: set[tuple[Path, str]]) -> bool:
+    """Whether a reader need not open a file: it does not open the base either.
+
+    A conversion has another format than its base; there it is the reader's own
+    file of the same model that counts.
+    """
+    if case.base is None:
+        return False
+    if case.what != "converted":
+        return (case.base, reader) in unable
+    own = f"{case.model}.keras"
+    return any(path.name == own and path.parent.parent.name == reader for path, _ in unable)
 
 
-def _table(
-    environments: Sequence[Environment],
-    cases: Sequence[Case],
-    verdicts: Verdicts,
-    excused: set[tuple[str, str]],
-) -> None:
+def _table(environments: Sequence[Environment], cases: Sequence[Case], verdicts: Verdicts) -> None:
     names = [e.name for e in environments]
     rows = [["", *names]]
     for writer in names:
         row = [writer]
         for reader in names:
-            asked = [
-                case
+            found = [
+                verdicts[case, reader]
                 for case in cases
-                if case.writer.name == writer
-                and (case, reader) in verdicts
-                and (case.model, reader) not in excused
+                if case.writer.name == writer and (case, reader) in verdicts
             ]
-            good = sum(not verdicts[case, reader] for case in asked)
-            row.append(f"{good}/{len(asked)}" if asked else "-")
+            row.append(f"{found.count('')}/{len(found)}" if found else "-")
         rows.append(row)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for number, row in enumerate(rows):

@@ -42,6 +42,7 @@ class Case:
         path: of the file.
         probes: inputs and the writer's outputs.
         same: whether the outputs are still the writer's.
+        base: the file that it was made of; None: as written.
         refused: why patchc did not make it; "" where it did.
     """
 
@@ -51,6 +52,7 @@ class Case:
     path: Path
     probes: Path
     same: bool = True
+    base: Path | None = None
     refused: str = ""
 
     @property
@@ -83,7 +85,15 @@ def _convert(original: Case, out: Path) -> Case:
         refused = "; ".join(missing.name for missing in found.missing)
     except patchc.PatchError as error:
         refused = str(error)
-    return Case(original.writer, original.model, "converted", out, original.probes, True, refused)
+    return Case(
+        original.writer,
+        original.model,
+        "converted",
+        out,
+        original.probes,
+        base=original.path,
+        refused=refused,
+    )
 
 
 def _patch(original: Case, name: str, out: Path) -> Case:
@@ -94,4 +104,6 @@ def _patch(original: Case, name: str, out: Path) -> Case:
         patchc.apply(original.path, patch, out, force=True, digest=False)
     except patchc.PatchError as error:
         refused = str(error)
-    return Case(original.writer, original.model, name, out, original.probes, same, refused)
+    return Case(
+        original.writer, original.model, name, out, original.probes, same, original.path, refused
+    )

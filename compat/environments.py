@@ -111,6 +111,8 @@ KERAS_3 = (
 )
 KERAS_2 = (
     Environment("keras-2.12.0", ("tensorflow-cpu==2.12.1", "keras==2.12.0")),
+    Environment("keras-2.13.1", ("tensorflow-cpu==2.13.1", "keras==2.13.1")),
+    Environment("keras-2.14.0", ("tensorflow-cpu==2.14.1", "keras==2.14.0")),
     Environment("keras-2.15.0", ("tensorflow-cpu==2.15.1", "keras==2.15.0")),
     Environment("tf_keras-2.21.0", ("tensorflow==2.21.0", "tf_keras==2.21.0"), module="tf_keras"),
 )

@@ -1,8 +1,8 @@
 """Write models with whatever Keras this interpreter has: `write.py MODULE FOLDER`.
 
 Runs inside an environment of `environments.py`, knows nothing of patchc, and
-takes nothing that only one Keras has.  Beside each model lie inputs and
-outputs, to hold later outputs against.
+takes nothing that only one Keras has.  Beside each model lie inputs, outputs,
+and outputs after one more step of training, to hold later ones against.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import numpy as np
 keras: Any = importlib.import_module(sys.argv[1])
 layers: Any = keras.layers
 RNG = np.random.default_rng(5)
+ARCHIVE = {"save_format": "keras_v3"} if keras.__version__.startswith("2.12") else {}
+"""Without it, Keras 2.12 writes HDF5 under the name of an archive."""
 
 
 def mlp() -> Any:
@@ -27,7 +29,7 @@ def mlp() -> Any:
         [
             keras.Input((6,), name="features"),
             layers.Dense(8, activation="relu", name="hidden"),
-            layers.Dropout(0.2, name="dropout"),
+            layers.Dropout(0.0, name="dropout"),
             layers.Dense(8, activation="relu", name="hidden_2"),
             layers.Dense(3, activation="softmax", name="classes"),
         ],
@@ -139,9 +141,12 @@ def write(build: Any, folder: Path) -> None:
     model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
     x = inputs_of(model)
     model.fit(x, np.arange(8) % 3, epochs=2, batch_size=4, verbose=0)
-    np.savez(folder / f"{model.name}.npz", x=x, y=np.asarray(model(x, training=False)))
-    model.save(folder / f"{model.name}.keras")
+    y = np.asarray(model(x, training=False))
+    model.save(folder / f"{model.name}.keras", **ARCHIVE)
     model.save(folder / f"{model.name}.h5")
+    model.train_on_batch(x, np.arange(8) % 3)
+    stepped = np.asarray(model(x, training=False))
+    np.savez(folder / f"{model.name}.npz", x=x, y=y, stepped=stepped)
 
 
 def main() -> None:
@@ -155,6 +160,7 @@ def main() -> None:
             write(build, folder)
         except Exception as error:
             unable[build.__name__] = f"{type(error).__name__}: {error}"[:300]
+            (folder / f"{build.__name__}.h5").unlink(missing_ok=True)  # written in part
     print(json.dumps(unable))
 
 

@@ -16,7 +16,7 @@ from patchc.model.history import Applied
 from patchc.model.vocabulary import with_lines
 from patchc.storage.attach import OPTIMIZER, datasets, find
 from patchc.storage.configuration import comparable
-from patchc.storage.formats import Format
+from patchc.storage.formats import ARCHIVES
 from patchc.storage.hdf5.tree import Dataset
 from patchc.storage.history import without_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
@@ -56,20 +56,16 @@ def check_result(
     result: KerasFile,
     progress: Progress,
     made: Made | None = None,
-    *,
-    whole: bool = True,
 ) -> tuple[Check, ...]:
     """Hold a written file against its plan and its base.
 
     Args:
         made: what the writer made of changed weights; left out, they are made
             anew to compare them.
-        whole: whether a plan without operations gives back the same file, as
-            long as its format stays and it is one.
     """
     made = made or {}
     compare = Comparison(progress)
-    if whole and plan.is_empty and base.format is result.format and base.shards is None:
+    if plan.is_empty and base.format is result.format and base.shards is None:
         return (_same_file(base, result, compare),)
     return (
         _structure(plan, base, result),
@@ -189,8 +185,9 @@ def _history(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
     planned = (*base.history, *entries(plan, base))
     same = _unversioned(result.history) == _unversioned(planned)
     place = "the history"
-    if result.format is Format.KERAS:
-        same = same and without_history(result.metadata) == without_history(metadata_of(base))
+    if result.format in ARCHIVES:
+        metadata = metadata_of(base, result.format)
+        same = same and without_history(result.metadata) == without_history(metadata)
         place = f"`{METADATA}`"
     detail = f"{len(planned)} patches" if len(planned) != 1 else "1 patch"
     return Check("history-as-planned", same, detail if same else f"{place} differs")

@@ -12,6 +12,7 @@ from patchc.legacy.notes import Missing, Repair
 from patchc.pipeline import ProgressFactory, carry_out, no_progress
 from patchc.results import Report
 from patchc.storage.checked import CheckedBase, open_checked
+from patchc.storage.formats import Format
 from patchc.storage.write_model import name_repairs
 
 Path = str | os.PathLike[str]
@@ -96,7 +97,7 @@ def convert_opened(
         help_text = "give the output a name that ends in .keras"
         raise PatchError(Diagnostic("PC406", message, file=os.fspath(out), help=help_text))
     older = base.source.older
-    plan = compile_patches(base.source.document(), ())
+    plan = compile_patches(base.source.document(target=Format.KERAS), ())
     report = carry_out(
         base,
         plan,
@@ -104,9 +105,10 @@ def convert_opened(
         command="convert",
         force=force,
         progress=progress,
-        rewrite=older is not None,
+        target=Format.KERAS,
     )
     if older is None:
         return Conversion(report, (), ())
+    lost = base.source.lost_state(Format.KERAS)
     repairs = (*older.repaired.repairs, *name_repairs(base.source, plan))
-    return Conversion(report, repairs, older.repaired.missing, older.lost_state)
+    return Conversion(report, repairs, older.repaired.missing, lost)

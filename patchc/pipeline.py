@@ -61,7 +61,7 @@ def plan_file(model: Path, patches: Sequence[Patch], *, again: bool = False) -> 
     with open_model(model) as source, _expected_digest(source, patches) as digest:
         _check_bare(source, patches)
         plan = compile_stack(lambda: source.document(digest.hex()), patches, again=again)
-        return _completed(source, plan)
+        return _completed(source, plan, source.format)
 
 
 def save_plan(
@@ -102,14 +102,14 @@ def _check_bare(source: KerasFile, patches: Sequence[Patch]) -> None:
         check_verbs(source, patches)
 
 
-def _compile(source: KerasFile, patches: Sequence[Patch], *, again: bool) -> Plan:
+def _compile(source: KerasFile, patches: Sequence[Patch], target: Format, *, again: bool) -> Plan:
     _check_bare(source, patches)
     with _expected_digest(source, patches) as digest:
-        plan = compile_patches(source.document(digest.hex()), patches, again=again)
-    return _completed(source, plan)
+        plan = compile_patches(source.document(digest.hex(), target), patches, again=again)
+    return _completed(source, plan, target)
 
 
-def _completed(source: KerasFile, plan: Plan) -> Plan:
+def _completed(source: KerasFile, plan: Plan, target: Format) -> Plan:
     """A plan with what only the file tells.
 
     Raises:
@@ -119,15 +119,15 @@ def _completed(source: KerasFile, plan: Plan) -> Plan:
         from patchc.storage.older.bare_readers import check_readers  # noqa: PLC0415 (rare)
 
         plan = check_readers(source, plan)
-    warnings = (*plan.warnings, *_lost_state(source))
+    warnings = (*plan.warnings, *_lost_state(source, target))
     repairs = tuple(repair.to_dict() for repair in name_repairs(source, plan))
     base = replace(plan.base, repairs=(*plan.base.repairs, *repairs))
     return replace(plan, base=base, warnings=warnings)
 
 
-def _lost_state(source: KerasFile) -> tuple[Diagnostic, ...]:
+def _lost_state(source: KerasFile, target: Format) -> tuple[Diagnostic, ...]:
     """A warning where an older file's optimizer cannot be told apart."""
-    reason = source.older.lost_state if source.older is not None else ""
+    reason = source.lost_state(target)
     if not reason:
         return ()
     message = f"the optimizer's state is left out where it would have to change: {reason}"
@@ -137,14 +137,19 @@ def _lost_state(source: KerasFile) -> tuple[Diagnostic, ...]:
 
 
 def _planned(
-    base: CheckedBase, patches: Sequence[Patch], saved: SavedPlan | None, *, again: bool
+    base: CheckedBase,
+    patches: Sequence[Patch],
+    target: Format,
+    saved: SavedPlan | None,
+    *,
+    again: bool,
 ) -> Plan:
     """What to do; with a saved plan, exactly that."""
     if saved is None:
-        return _compile(base.source, patches, again=again)
+        return _compile(base.source, patches, target, again=again)
     saved.check_base(base)
     # The base is the planned one, history included.
-    plan = _compile(base.source, patches, again=True)
+    plan = _compile(base.source, patches, target, again=True)
     saved.check_plan(plan)
     return plan
 
@@ -206,8 +211,8 @@ def apply_opened(
     Raises:
         PatchError: nothing was written.
     """
-    output_format(base.source, out)  # a name that tells none is refused first
-    plan = _planned(base, patches, saved, again=again)
+    target = output_format(base.source, out)  # a name that tells none is refused first
+    plan = _planned(base, patches, target, saved, again=again)
 
     def further(result: KerasFile) -> tuple[Check, ...]:
         return run_patches(base.source, result, patches, plan)
@@ -234,7 +239,7 @@ def carry_out(
     force: bool = False,
     in_place: bool = False,
     progress: ProgressFactory = no_progress,
-    rewrite: bool = False,
+    target: Format | None = None,
     further: Further | None = None,
     saved: SavedPlan | None = None,
     beside: Beside = Beside(),  # noqa: B008 (frozen)
@@ -243,7 +248,7 @@ def carry_out(
 
     Args:
         command: which the report is of.
-        rewrite: write the result anew even where the plan changes nothing.
+        target: the format of the output; left out, what its name and the base say.
         further: checks of the written file, where the others hold.
         saved: the plan that the patches come from, of which nothing may differ.
         beside: what to write beside the result.
@@ -252,21 +257,20 @@ def carry_out(
         PatchError: nothing was written.
     """
     source = base.source
-    target = _target(source, plan, out, beside)
+    target = target or output_format(source, out)
+    _check_target(source, plan, target, out, beside)
     plan = plan_for(source, plan, target)
     name = os.fspath(out)
     place = place_for(source, plan, target, name, force=force, in_place=in_place)
     with withdrawn_on_failure() as published, place as output:
         told = progress(2 * source.whole.size)
-        written = write_model(source, plan, target, output, told, rewrite=rewrite)
+        written = write_model(source, plan, target, output, told)
         whole = Joined.of((output, *output.parts.values()))
         with (
             Background(output.settle) as on_disk,
             Digest(whole, whole.size, wanted=base.is_shown) as digest,
         ):
-            checks = _read_back(
-                source, plan, output, told, written.made, further, whole=not rewrite
-            )
+            checks = _read_back(source, plan, output, told, written.made, further)
             report = Report(
                 command=command,
                 plan=plan,
@@ -284,9 +288,8 @@ def carry_out(
     return report
 
 
-def _target(source: KerasFile, plan: Plan, out: Path, beside: Beside) -> Format:
-    """The format of the output, which can hold the result and be taken back as is wanted."""
-    target = output_format(source, out)
+def _check_target(source: KerasFile, plan: Plan, target: Format, out: Path, beside: Beside) -> None:
+    """Refuse a format that cannot hold the result, or not be taken back as is wanted."""
     if beside.undo is not None:
         _check_undoable(source, target, os.fspath(out))
     if beside.provenance and (source.shards is not None or target is Format.SHARDED):
@@ -294,7 +297,6 @@ def _target(source: KerasFile, plan: Plan, out: Path, beside: Beside) -> Format:
         way_out = "leave `--provenance` out, or write one file"
         raise PatchError(Diagnostic("PC310", message, file=os.fspath(out), help=way_out))
     check_writable(source, plan, target, os.fspath(out))
-    return target
 
 
 def _check_undoable(source: KerasFile, target: Format, path: str) -> None:
@@ -311,12 +313,10 @@ def _read_back(
     progress: Progress,
     made: Made,
     further: Further | None,
-    *,
-    whole: bool,
 ) -> tuple[Check, ...]:
     parts = {name: part.temporary for name, part in output.parts.items()}
     with open_model(output.temporary, beside=source.file.path, parts=parts) as result:
-        checks = check_result(source, plan, result, progress, made, whole=whole)
+        checks = check_result(source, plan, result, progress, made)
         if further is not None and all(check.ok for check in checks):
             checks += further(result)
         return checks
@@ -346,7 +346,8 @@ def verify_files(
     """
     with open_model(before) as source, open_model(after, beside=before) as result:
         # What BEFORE went through earlier says nothing of AFTER.
-        plan = plan_for(source, _compile(source, patches, again=True), result.format)
+        plan = _compile(source, patches, result.format, again=True)
+        plan = plan_for(source, plan, result.format)
         checks = check_result(source, plan, result, no_progress(0))
         if run is not False:
             checks += _compared(source, result, patches, plan, {} if run is True else run)

@@ -68,13 +68,13 @@ def runnable(source: KerasFile) -> Iterator[str]:
     if source.older is None and source.archive is not None and os.path.isfile(path):
         yield path
         return
-    plan = compile_patches(source.document(), ())
+    plan = compile_patches(source.document(target=Format.KERAS), ())
     check_writable(source, plan, Format.KERAS, path)
     plan = plan_for(source, plan, Format.KERAS)
     with tempfile.TemporaryDirectory(prefix="patchc-") as folder:
         converted = str(Path(folder, "model.keras"))
         with publishing(converted) as output:
-            write_model(source, plan, Format.KERAS, output, lambda _: None, rewrite=True)
+            write_model(source, plan, Format.KERAS, output, lambda _: None)
         try:
             yield converted
         except PatchError as error:

@@ -1,7 +1,8 @@
 """Which layers train once Keras has loaded a file, and how a file says so.
 
-Keras ignores the flag of a nested model, of a wrapper and of an RNN on load:
+Keras 3 ignores the flag of a nested model, of a wrapper and of an RNN on load:
 only the flags of the leaves count, and that of a Functional root (measured on 3.15.1).
+Keras 2 reads that of a wrapper, and of no model (measured on 2.15).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from patchc.layers.infer import rule_of
 from patchc.layers.registry import rule_by_name
-from patchc.model.graph import Layer, walk
+from patchc.model.graph import Layer, Loading, walk
 
 _ACTIVATIONS = frozenset({"activation", "recurrent_activation"})
 """Arguments that may be layers, but hold no weights of the layer that they are given to."""
@@ -20,27 +21,31 @@ _ACTIVATIONS = frozenset({"activation", "recurrent_activation"})
 def trains(layer: Layer, root: Layer) -> bool:
     """Whether weights of a layer will train in the result, after Keras has loaded it from a file.
 
-    In memory every class can be frozen.
+    In memory and in Keras 2 every class can be frozen.
     """
     if is_shut(root):
         return False
     if layer.graph is not None:
         return any(trains(inner, root) for inner in walk(layer) if inner.graph is None)
-    return any(leaf_flags(layer.config)) or not (root.in_memory or freezable(layer))
+    if root.loading is Loading.KERAS_2 and not layer.trainable:
+        return False
+    stubborn = root.loading is Loading.KERAS_3 and not freezable(layer)
+    return any(leaf_flags(layer.config)) or stubborn
 
 
 def is_shut(root: Layer) -> bool:
     """Whether the root's own flag keeps everything from training.
 
-    From a file Keras reads that of a Functional alone, a Sequential's has no
-    effect (measured on 3.15.1).
+    From a file Keras 3 reads that of a Functional alone, a Sequential's has no
+    effect (measured on 3.15.1); Keras 2 reads neither (measured on 2.15).
     """
-    read = root.in_memory or root.graph is None or not root.graph.sequential
-    return read and not root.trainable
+    if root.trainable or root.loading is Loading.KERAS_2:
+        return False
+    return root.loading is Loading.MEMORY or root.graph is None or not root.graph.sequential
 
 
 def freezable(layer: Layer) -> bool:
-    """Whether Keras loads a layer as frozen where the file says so."""
+    """Whether Keras 3 loads a layer as frozen where the file says so."""
     rule = rule_of(layer)
     inside = (rule_by_name(str(item["class_name"])) for item in _all_layers(layer.config))
     return not any(found is not None and not found.freezable for found in (rule, *inside))

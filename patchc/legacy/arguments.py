@@ -107,6 +107,12 @@ GONE = (
         "Keras 3 takes it in the call",
     ),
     Gone("vocabulary_size", _LOOKUPS, (_ANY,), "the vocabulary says it"),
+    Gone(
+        "trainable",
+        frozenset({"Discretization", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"}),
+        (_ANY,),
+        "Keras 3 takes no flag here, where there are no weights",
+    ),
     Gone("fused", frozenset({"BatchNormalization"}), (_ANY,), _SPEED),
     Gone("virtual_batch_size", frozenset({"BatchNormalization"}), (None,), "Keras 3 has none"),
     Gone("adjustment", frozenset({"BatchNormalization"}), (None,), "Keras 3 has none"),

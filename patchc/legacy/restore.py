@@ -8,11 +8,12 @@ holds it against what was wanted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from patchc.legacy.containers import GRAPH, is_functional
+from patchc.legacy.dialect import Dialect, RestoreError
 
 Config = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -20,24 +21,26 @@ _TENSOR = "__keras_tensor__"
 _KERAS_2, _KERAS_3 = 2, 3
 
 
-class RestoreError(ValueError):
-    """Something that the file's own format cannot say; the message is a clause."""
-
-
 @dataclass(frozen=True, slots=True)
 class Restorer:
     """What restoring needs to know besides the configurations.
 
     Args:
-        era: major version of the Keras that wrote the file.
+        dialect: of the Keras that wrote the file.
         origins: path of each layer of the result -> its path in the base; what
             is missing is new.
-        root_class: what that Keras calls a model with connections.
+        rebuilt: paths of layers of the result that no longer take what they
+            were built for.
     """
 
-    era: int
+    dialect: Dialect
     origins: Mapping[str, str]
-    root_class: str = "Functional"
+    rebuilt: Collection[str] = ()
+
+    @property
+    def era(self) -> int:
+        """Major version of the Keras that wrote the file."""
+        return self.dialect.era
 
     def model(self, raw: Entry, seen: Entry, new: Entry) -> Config:
         """A whole model's configuration.
@@ -53,6 +56,8 @@ class Restorer:
         return self._model(raw, seen, new, "", "")
 
     def _model(self, raw: Entry, seen: Entry, new: Entry, old_path: str, path: str) -> Config:
+        if path in self.rebuilt:
+            raw = {key: value for key, value in raw.items() if key != "build_config"}
         held = {name_of(e): e for e in _layers(raw)}
         known = {name_of(e): e for e in _layers(seen)}
         entries, wanted = [], []
@@ -92,11 +97,14 @@ class Restorer:
             same = graph and seen["config"].get(key) == new["config"][key]
             ends = raw["config"][key] if same else self._ends(new["config"][key], models, shifts)
             config[key] = ends
-        return {
-            **raw,
-            "class_name": raw["class_name"] if graph else self.root_class,
-            "config": config,
-        }
+        return {**raw, **({} if graph else self._class_of_models()), "config": config}
+
+    def _class_of_models(self) -> Config:
+        """How an entry says that it is a model with connections."""
+        if self.dialect.archived:
+            # the class itself stands in a module of its own in each Keras 2
+            return {"module": "keras", "class_name": "Model", "registered_name": None}
+        return {"class_name": self.dialect.model}
 
     def training(self, raw: Entry, seen: Entry, new: Entry) -> Config:
         """`training_config`, from what the model is compiled with before and after."""
@@ -107,8 +115,17 @@ class Restorer:
             result[key] = self._value(*optimizers)
         for name in ("loss", "loss_weights", "metrics", "weighted_metrics"):
             if seen.get(name) != new.get(name):
+                self._check_names(new.get(name))
                 result[name] = self._lowered(new.get(name))
         return result
+
+    def _check_names(self, told: Any) -> None:
+        """Refuse losses and metrics that are named and not known."""
+        if isinstance(told, str):
+            self.dialect.check_class(told)
+        elif isinstance(told, (list, Mapping)) and not _is_object(told):
+            for item in told.values() if isinstance(told, Mapping) else told:
+                self._check_names(item)
 
     def _sequential(self, raw: Entry, seen: Entry, new: Entry, entries: Sequence[Config]) -> Config:
         if isinstance(raw["config"], list):
@@ -117,15 +134,20 @@ class Restorer:
 
     def _own(self, raw: Entry, seen: Entry, new: Entry) -> Config:
         """What a model's configuration says besides layers and connections."""
-        sides = [{k: v for k, v in e["config"].items() if k not in GRAPH} for e in (raw, seen, new)]
-        return self.values(*sides)
+        raw, seen, new = (
+            {k: v for k, v in e["config"].items() if k not in GRAPH} for e in (raw, seen, new)
+        )
+        return self.values(raw, seen, new)
 
     # ------------------------------------------------------------------ one layer
 
     def _layer(self, raw: Entry, seen: Entry, new: Entry, origin: str, path: str) -> Config:
         if _is_model(new):
             return self._model(raw, seen, new, origin, path)
-        return {**raw, "config": self.values(raw["config"], seen["config"], new["config"])}
+        if path in self.rebuilt:
+            raw = _unbuilt(raw)
+        name = new["class_name"]
+        return {**raw, "config": self.values(raw["config"], seen["config"], new["config"], name)}
 
     def _new(self, entry: Entry) -> Config:
         if self.era < _KERAS_2:
@@ -134,13 +156,9 @@ class Restorer:
             raise RestoreError(f"the new layer `{name_of(entry)}` is a model")
         if str(entry.get("module", "")).startswith(("keras.src.ops", "keras.ops")):
             raise RestoreError(f"the new layer `{name_of(entry)}` is an operation")
-        registered = entry.get("registered_name")
-        return {
-            "class_name": registered or entry["class_name"],
-            "config": self._lowered(dict(entry["config"])),
-        }
+        return self._object(entry)
 
-    def values(self, raw: Entry, seen: Entry, new: Entry) -> Config:
+    def values(self, raw: Entry, seen: Entry, new: Entry, class_name: str = "") -> Config:
         """A configuration whose changed values stand under the keys that the file has for them."""
         result = dict(raw)
         for key in {**seen, **new}:
@@ -149,10 +167,10 @@ class Restorer:
             place = self._place(key, raw, seen)
             if key not in new:
                 result.pop(place, None)
-            elif place in raw and key in seen:
+            elif place in raw and key in seen and not isinstance(new[key], str):
                 result[place] = self._value(raw[place], seen[key], new[key])
             else:
-                result[place] = self._lowered(new[key])
+                result[self.dialect.argument(class_name, place)] = self._said(key, new[key])
         return result
 
     def _place(self, key: str, raw: Entry, seen: Entry) -> str:
@@ -174,7 +192,9 @@ class Restorer:
             return raw
         objects = _is_object(raw) and _is_object(seen) and _is_object(new)
         if objects and seen["class_name"] == new["class_name"]:
-            return {**raw, "config": self.values(raw["config"], seen["config"], new["config"])}
+            name = new["class_name"]
+            config = self.values(raw["config"], seen["config"], new["config"], name)
+            return {**raw, "config": config}
         return self._lowered(new)
 
     def _lowered(self, value: Any) -> Any:
@@ -187,8 +207,28 @@ class Restorer:
             return {key: self._lowered(item) for key, item in value.items()}
         if value["class_name"] == "DTypePolicy":
             return value["config"]["name"]
-        name = value.get("registered_name") or value["class_name"]
-        return {"class_name": name, "config": self._lowered(value["config"])}
+        return self._object(value)
+
+    def _object(self, value: Entry) -> Config:
+        """A layer or another object that the file does not hold yet."""
+        name = value["class_name"]
+        self.dialect.check_class(name)
+        config = {
+            self.dialect.argument(name, key): self._said(key, item)
+            for key, item in value["config"].items()
+        }
+        registered = value.get("registered_name")
+        if self.dialect.archived:
+            module = value.get("module")
+            told = {"module": module, "class_name": name, "config": config}
+            return {**told, "registered_name": registered}
+        return {"class_name": registered or name, "config": config}
+
+    def _said(self, key: str, value: Any) -> Any:
+        """The value of an argument.  Raises RestoreError where it means another thing there."""
+        if isinstance(value, str) and key.endswith("activation"):
+            self.dialect.check_activation(value)
+        return self._lowered(value)
 
     # ---------------------------------------------------------------- connections
 
@@ -241,6 +281,13 @@ class Restorer:
             counted = name in models and is_functional(models[name]["config"])
             found.append([name, call - int(counted) + shifts.get(name, 0), index])
         return found
+
+
+def _unbuilt(value: Any) -> Any:
+    """An entry, and what is inside it, without the shapes that it was built for."""
+    if isinstance(value, Mapping):
+        return {key: _unbuilt(item) for key, item in value.items() if key != "build_config"}
+    return [_unbuilt(item) for item in value] if isinstance(value, list) else value
 
 
 def _is_same(one: Any, two: Any) -> bool:

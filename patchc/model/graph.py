@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from patchc.model.values import Strategy, Value
@@ -116,6 +117,14 @@ class Tensor:
         return found if found is not None and found.dtype else None
 
 
+class Loading(Enum):
+    """Where a model is loaded from, and by what: which of its flags hold then."""
+
+    KERAS_3 = "a file, by Keras 3"
+    KERAS_2 = "a file, by Keras 1 or 2"
+    MEMORY = "it is in memory"
+
+
 @dataclass(eq=False, slots=True)
 class Layer:
     """A layer, a nested model, an operation that is no layer, or the root model.
@@ -136,7 +145,7 @@ class Layer:
             is shared between two models.
         origin: path in the base model, None for a new layer.
         address: storage group in the base model, None where it has none.
-        in_memory: the root of a model in memory, where every flag holds.
+        loading: how the flags of a root come to hold.
     """
 
     name: str
@@ -154,7 +163,7 @@ class Layer:
     alias_of: Layer | None = None
     origin: str | None = None
     address: str | None = None
-    in_memory: bool = False
+    loading: Loading = Loading.KERAS_3
 
     @property
     def path(self) -> str:

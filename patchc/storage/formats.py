@@ -24,12 +24,16 @@ class Format(Enum):
     """A kind of model file."""
 
     KERAS = "a .keras archive"
+    KERAS_2 = "a .keras archive of Keras 2"
     FOLDER = "an unzipped .keras archive"
     MODEL = "an HDF5 model"
     WEIGHTS = "HDF5 weights of an older Keras"
     KERAS_WEIGHTS = "weights of Keras 3"
     SHARDED = "sharded weights"
 
+
+ARCHIVES = (Format.KERAS, Format.KERAS_2)
+"""Formats with a place for a history."""
 
 _FOREIGN: tuple[tuple[str, str, str], ...] = (
     (

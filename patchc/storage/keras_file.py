@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from patchc.errors import Diagnostic, PatchError
 from patchc.model.document import Document
+from patchc.model.graph import Loading
 from patchc.model.history import Applied
 from patchc.storage.archive import Archive, read_archive
 from patchc.storage.attach import attach_weights
@@ -33,6 +34,8 @@ if TYPE_CHECKING:  # neither is of a file that Keras 3 wrote
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
+_DIALECTS = (Format.KERAS_2, Format.MODEL, Format.WEIGHTS)
+"""Formats in which the file of an older Keras stays one."""
 _MAX_JSON = 256 << 20
 _MAX_ASSET = 256 << 20
 
@@ -110,8 +113,11 @@ class KerasFile:
         """Whether it holds weights of which nothing tells how they are connected."""
         return self.older is not None and self.older.bare
 
-    def document(self, digest: str | None = None) -> Document:
+    def document(self, digest: str | None = None, target: Format | None = None) -> Document:
         """A fresh document: compiling edits it.
+
+        Args:
+            target: format of the file that is to come of it; left out, the same.
 
         Raises:
             PatchError: PC404 or PC405 where configuration or weights are not
@@ -124,6 +130,7 @@ class KerasFile:
         attached = attach_weights(root, self.tree, path)
         if self.older is not None:
             self.older.mark_unmatched(root)
+            root.loading = self.loading_of(target or self.format)
         members = self.archive.members if self.archive is not None else ()
         names = (member.name for member in members)
         crc = {} if self.weights is None else {"weights_crc32": f"{self.weights.crc:08x}"}
@@ -131,7 +138,7 @@ class KerasFile:
             root=root,
             path=path,
             weights=attached.weights,
-            optimizer=attached.optimizer,
+            optimizer=() if self.lost_state(target) else attached.optimizer,
             assets=tuple(name for name in names if name.startswith("assets/")),
             read_asset=self.read_asset,
             fingerprint={**crc, "bytes": self.whole.size},
@@ -152,6 +159,18 @@ class KerasFile:
         assert self.archive is not None
         assert member is not None  # the document lists it
         return self.archive.read(member, _MAX_ASSET)
+
+    def loading_of(self, target: Format) -> Loading:
+        """What loads a file that is made of this one in a format."""
+        if self.older is None or target not in _DIALECTS:
+            return Loading.KERAS_3
+        return self.older.loading
+
+    def lost_state(self, target: Format | None = None) -> str:
+        """Why the optimizer's state is left out of a result; "" where it is not."""
+        if self.older is None:
+            return ""
+        return self.older.lost_as(self.loading_of(target or self.format))
 
     def _repairs(self) -> tuple[Mapping[str, str], ...]:
         if self.older is None:

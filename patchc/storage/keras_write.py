@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import patchc
 from patchc.compiler.plan import LedgerEntry, Plan
@@ -19,6 +19,7 @@ from patchc.model.history import Applied
 from patchc.model.vocabulary import with_lines
 from patchc.storage.attach import find
 from patchc.storage.background import Background
+from patchc.storage.formats import Format
 from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.hdf5.writer import Layout, layout
 from patchc.storage.history import (
@@ -64,18 +65,62 @@ class Written:
     pieces: tuple[Piece, ...]
 
 
-def write_keras(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Written:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the members of an archive are to hold.
+
+    Args:
+        metadata: without the history.
+        config: None: as in the base.
+        tree: groups and datasets of the weights; None: as in the base.
+        held: by path in `tree`, where its values come from: what the plan says,
+            or a dataset of the base.
+    """
+
+    metadata: Mapping[str, Any]
+    config: Any
+    tree: Group | None
+    held: Mapping[str, LedgerEntry | Dataset]
+
+
+def contents_of(source: KerasFile, plan: Plan) -> Contents:
+    """What the result of a plan holds as an archive of Keras 3."""
+    is_new = source.older is not None or source.archive is None
+    held = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
+    return Contents(
+        metadata=metadata_of(source, Format.KERAS),
+        config=plan.config if is_new or plan.config != source.config else None,
+        tree=None if keeps_weights(source, plan) else result_tree(source, plan),
+        held=held,
+    )
+
+
+def metadata_of(source: KerasFile, target: Format) -> Mapping[str, Any]:
+    """What the metadata of a result say beside its history."""
+    is_new = source.archive is None or (source.older is not None and source.format is not target)
+    return _METADATA if is_new else source.metadata
+
+
+def write_keras(
+    source: KerasFile,
+    plan: Plan,
+    output: OutputFile,
+    progress: Progress,
+    contents: Contents | None = None,
+) -> Written:
     """Write the whole result.
 
     Args:
         source: the base that the plan was compiled against.
         output: an empty file.
         progress: told how many bytes have been written.
+        contents: what it holds; left out, what Keras 3 has.
     """
     made: Made = {}
+    contents = contents or contents_of(source, plan)
     with Sink(output, progress) as sink:
         members = _members(source, plan)
-        written = [_write_member(source, plan, sink, named, made) for named in members]
+        written = [_write_member(source, plan, contents, sink, m, made) for m in members]
         sink.write(central_directory(written))
     return Written(made, tuple(sink.pieces))
 
@@ -89,12 +134,6 @@ def copy_file(source: KerasFile, output: OutputFile, progress: Progress) -> Writ
             sink.copy(source.data, 0, weights.compressed_size)
         sink.copy(file, sink.position, file.size - sink.position)
     return Written({}, tuple(sink.pieces))
-
-
-def metadata_of(source: KerasFile) -> Mapping[str, Any]:
-    """What the metadata of a result say beside its history."""
-    is_new = source.older is not None or source.archive is None
-    return _METADATA if is_new else source.metadata
 
 
 def entries(plan: Plan, source: KerasFile, base: str | None = None) -> tuple[Applied, ...]:
@@ -147,17 +186,22 @@ def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
 
 
 def _write_member(
-    source: KerasFile, plan: Plan, sink: Sink, named: tuple[str, Member], made: Made
+    source: KerasFile,
+    plan: Plan,
+    contents: Contents,
+    sink: Sink,
+    named: tuple[str, Member],
+    made: Made,
 ) -> Member:
     name, member = named
-    older = source.older is not None
     if member.name == METADATA:
         history = (*source.history, *entries(plan, source))
-        return write_bytes(sink, member, with_history(metadata_of(source), history))
-    if member.name == CONFIG and (older or plan.config != source.config or not source.archive):
-        return write_bytes(sink, member, json.dumps(plan.config).encode())
-    if member.name == WEIGHTS and not keeps_weights(source, plan):
-        return _write_weights(source, plan, sink, member, made)
+        return write_bytes(sink, member, with_history(contents.metadata, history))
+    if member.name == CONFIG and contents.config is not None:
+        return write_bytes(sink, member, json.dumps(contents.config).encode())
+    if member.name == WEIGHTS and contents.tree is not None:
+        place = layout(contents.tree)
+        return _write_weights(source, plan, sink, member, place, contents.held, made)
     if name in plan.appended:
         data = with_lines(source.read_asset(member.name), plan.appended[name])
         return write_bytes(sink, replace(member, name=name, raw_name=name.encode()), data)
@@ -229,17 +273,26 @@ def write_hdf5(
     return Written(made, tuple(sink.pieces))
 
 
-def _write_weights(source: KerasFile, plan: Plan, sink: Sink, member: Member, made: Made) -> Member:
+def _write_weights(
+    source: KerasFile,
+    plan: Plan,
+    sink: Sink,
+    member: Member,
+    place: Layout,
+    held: Mapping[str, LedgerEntry | Dataset],
+    made: Made,
+) -> Member:
     """The weights of a result, copied or made; the next one is made while others are copied."""
-    entries = {e.address: e for e in (*plan.ledger.entries, *plan.optimizer.entries)}
-    place = layout(result_tree(source, plan))
-    changed = (entries[address] for address in place.offsets if _is_changed(entries[address]))
+    changed = [item for path in place.offsets if _is_changed(item := held[path])]
     with _Ahead(source, plan, changed) as ahead:
 
-        def fill(address: str) -> None:
-            entry = entries[address]
-            values = ahead.take(entry) if _is_changed(entry) else None
-            write_weight(source, plan, sink, entry, made, values)
+        def fill(path: str) -> None:
+            item = held[path]
+            if isinstance(item, Dataset):
+                sink.copy(source.data, item.offset or 0, item.nbytes)
+                return
+            values = ahead.take(item) if _is_changed(item) else None
+            write_weight(source, plan, sink, item, made, values)
 
         return write_tree(sink, member, place, fill)
 
@@ -275,8 +328,9 @@ class _Ahead:
         return values
 
 
-def _is_changed(entry: LedgerEntry) -> bool:
-    return entry.value.base is None or bool(entry.value.growths)
+def _is_changed(item: LedgerEntry | Dataset) -> TypeGuard[LedgerEntry]:
+    """Whether values are made, and not copied."""
+    return isinstance(item, LedgerEntry) and (item.value.base is None or bool(item.value.growths))
 
 
 def _made(source: KerasFile, plan: Plan, entry: LedgerEntry) -> Array:

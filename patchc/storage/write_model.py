@@ -35,6 +35,7 @@ _ENDINGS = {
 def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
     """The format of an output: `.keras` where its name says so, else that of the base.
 
+    An archive of Keras 2 stays one; `convert` makes one of Keras 3.
     Sharded weights become one file where its name ends in `.weights.h5`.
 
     Raises:
@@ -42,7 +43,7 @@ def output_format(source: KerasFile, out: str | os.PathLike[str]) -> Format:
     """
     name = os.fspath(out)
     if name.endswith(_KERAS):
-        return Format.KERAS
+        return Format.KERAS_2 if source.format is Format.KERAS_2 else Format.KERAS
     own = _ENDINGS.get(source.format, ())
     if name.endswith(own) and (source.format is not Format.MODEL or not name.endswith(_WEIGHTS)):
         joined = source.format is Format.SHARDED and name.endswith(_WEIGHTS)
@@ -84,6 +85,10 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
         return
     if target is Format.KERAS and source.older is not None:
         _check_told_apart(source)
+    if target is Format.KERAS_2 and not plan.is_empty:
+        from patchc.storage.older.archive_write import archive_result  # noqa: PLC0415 (see above)
+
+        archive_result(source, plan)
     if target in {Format.MODEL, Format.WEIGHTS} and not plan.is_empty:
         from patchc.storage.older.recorded_write import recorded_result  # noqa: PLC0415 (see above)
 
@@ -162,8 +167,6 @@ def write_model(
     target: Format,
     output: OutputFile,
     progress: Progress,
-    *,
-    rewrite: bool = False,
 ) -> Written:
     """Write the result of a plan; where nothing changes, the same bytes once more.
 
@@ -172,13 +175,12 @@ def write_model(
         target: the format to write.
         output: an empty file, which `place_for` gives.
         progress: told how many bytes have been written.
-        rewrite: lay the file out anew even then.
     """
     if target is Format.SHARDED:
         from patchc.storage.older.sharded_write import write_sharded  # noqa: PLC0415 (see above)
 
         return write_sharded(source, plan, output, progress)
-    if not rewrite and plan.is_empty and target is source.format:
+    if plan.is_empty and target is source.format:
         return copy_file(source, output, progress)
     if source.bare:
         from patchc.storage.older.bare_edits import write_bare  # noqa: PLC0415 (see above)
@@ -190,4 +192,8 @@ def write_model(
         from patchc.storage.older.recorded_write import write_recorded  # noqa: PLC0415 (see above)
 
         return write_recorded(source, plan, output, progress)
+    if target is Format.KERAS_2:
+        from patchc.storage.older.archive_write import archive_result  # noqa: PLC0415 (see above)
+
+        return write_keras(source, plan, output, progress, archive_result(source, plan))
     return write_keras(source, plan, output, progress)

@@ -287,3 +287,9 @@ def test_repairing_twice_changes_nothing_more() -> None:
 def test_what_is_no_configuration_is_refused(broken: Any) -> None:
     with pytest.raises(LegacyError):
         repair_model(broken)
+
+
+def test_a_flag_that_keras_3_does_not_take_is_dropped() -> None:
+    found = repaired(layer("SpatialDropout2D", "drop", rate=0.1, trainable=True))
+    assert config_of(found, "drop") == {"name": "drop", "rate": 0.1}
+    assert "dropped `trainable`" in said(found, "drop")

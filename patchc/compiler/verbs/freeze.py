@@ -9,7 +9,7 @@ from patchc.compiler.region import Block
 from patchc.compiler.select import Match, Selecting
 from patchc.language.patch import Freeze, KeySelector
 from patchc.layers.freezing import freezable, is_shut, trains, with_flag
-from patchc.model.graph import Layer, walk
+from patchc.model.graph import Layer, Loading, walk
 
 _NORMALISATION = "BatchNormalization"
 
@@ -92,7 +92,7 @@ def _lint(context: Context, verb: Freeze, leaves: Sequence[Layer]) -> None:
             help="add `not: {class: BatchNormalization}` to keep them as they are",
         )
     stubborn = [layer for layer in leaves if not freezable(layer)]
-    if verb.frozen and stubborn:
+    if verb.frozen and stubborn and context.root.loading is not Loading.KERAS_2:
         context.warn(
             "PC904",
             f"Keras loads `{stubborn[0].path}` ({stubborn[0].class_name}) as"

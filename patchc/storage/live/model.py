@@ -27,7 +27,7 @@ from patchc.layers.freezing import is_shut, trains
 from patchc.model.addresses import addresses
 from patchc.model.config import ConfigError, check_order, read_config
 from patchc.model.document import Document
-from patchc.model.graph import Layer, walk
+from patchc.model.graph import Layer, Loading, walk
 from patchc.model.vocabulary import with_lines
 from patchc.storage.attach import attach_weights
 from patchc.storage.hdf5.tree import Group
@@ -140,7 +140,7 @@ def read_root(outline: Mapping[str, Any]) -> Layer:
     except (ConfigError, KeyError, TypeError, IndexError, AttributeError) as error:
         message = f"its configuration {error}" if isinstance(error, ConfigError) else str(error)
         raise refusal(message, "build the model with Keras 3", "PC404") from None
-    root.in_memory = True
+    root.loading = Loading.MEMORY
     return root
 
 

@@ -28,11 +28,18 @@ def see_if_older(source: KerasFile) -> KerasFile:
     """An archive of Keras 2 as Keras 3 has it; one of Keras 3 as it is."""
     if not is_older(source.keras_version, source.tree):
         return source
-    size = data_end(source.tree)
+    size = source.weights.size if source.weights is not None else data_end(source.tree)
     seen = see_archive(
         source.config, source.tree, source.data, size, source.keras_version, source.file.path
     )
-    return replace(source, config=seen.config, tree=seen.tree, data=seen.data, older=seen.older)
+    return replace(
+        source,
+        config=seen.config,
+        tree=seen.tree,
+        data=seen.data,
+        older=seen.older,
+        format=Format.KERAS_2,
+    )
 
 
 def open_sharded(

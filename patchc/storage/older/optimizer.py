@@ -99,6 +99,8 @@ def read_state(
     rate = _own(stored, _RATE)
     names = [name for name in stored if name not in {iteration, rate}]
     named = _by_name(names, trained, kinds)
+    if named is None and keras_version.startswith("3"):
+        named = _by_layout(names, trained, optimizer)
     if named is not None:
         slots = {key: name for name, key in named.items()}
         state = OldState(iteration, rate, slots, _is_grouped(named.values()), named=True)
@@ -184,6 +186,23 @@ def _by_name(
             return None
         found[name] = keys[0]
     return found
+
+
+def _by_layout(
+    names: Sequence[str], trained: Sequence[OldTrained], optimizer: Mapping[str, Any]
+) -> dict[str, SlotKey] | None:
+    """Slot and weight of each name of Keras 3, in its order; None where a name says otherwise.
+
+    Until 3.5 it records weights without their layers, which the names of slots have.
+    """
+    variables = layout(optimizer, [Trained(weight.name, weight.shape) for weight in trained]) or []
+    found: dict[str, SlotKey] = {}
+    slots = [(v.name, trained[v.weight]) for v in variables if v.weight is not None]
+    for name, (kind, weight) in zip(names, slots, strict=False):
+        if not name.endswith(f"{_components(weight.name)[-1]}_{kind}"):
+            return None
+        found[name] = (kind, weight.address)
+    return found if len(found) == len(names) == len(slots) else None
 
 
 def _is_grouped(keys: Iterable[SlotKey]) -> bool:

@@ -30,7 +30,7 @@ def put_state(tree: RecordedTree, source: KerasFile, plan: Plan) -> None:
     if not recorded.optimizer:
         return
     if older.state is None:
-        items = _as_it_is(recorded) if _same_training(source, plan) else []
+        items = _as_it_is(recorded) if same_training(source, plan) else []
     else:
         items = list(_State(source, plan, tree, older.state, recorded).items())
     if items:
@@ -44,7 +44,7 @@ def _as_it_is(recorded: Recorded) -> list[Held]:
     return [Held(name, dataset, None) for name, dataset in recorded.optimizer.items()]
 
 
-def _same_training(source: KerasFile, plan: Plan) -> bool:
+def same_training(source: KerasFile, plan: Plan) -> bool:
     """Whether the same weights train, in the same shapes, with the same optimizer."""
     before, after = source.document().root, plan.base.root
     sides = [[(t.path, t.shape) for t in trainable_weights(root)] for root in (before, after)]

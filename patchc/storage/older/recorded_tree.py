@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.layers.freezing import trains
+from patchc.legacy.dialect import RestoreError
 from patchc.legacy.repair import era_of
-from patchc.legacy.restore import RestoreError
 from patchc.model.addresses import addresses
 from patchc.model.document import Document
 from patchc.model.graph import Graph, Layer, walk
@@ -92,7 +92,7 @@ class _Layers:
         self.base = source.document()
         self.names = {layer.path: layer.name for layer in walk(self.base.root)}
         self.suffix = "" if era_of(self.recorded.keras_version) >= 3 else ":0"
-        self.by_leaf = self._by_leaf()
+        self.by_leaf = by_group(plan, self.groups)
 
     def build(self) -> RecordedTree:
         tree = RecordedTree()
@@ -122,17 +122,6 @@ class _Layers:
         attributes = with_names({}, WEIGHT_NAMES, list(self.recorded.top))
         items = [Held(name, stored, None) for name, stored in self.recorded.top.items()]
         tree.put(path, Group({}, attributes), items)
-
-    def _by_leaf(self) -> dict[str, list[LedgerEntry]]:
-        """Ledger entries by the group of the layer that they belong to."""
-        known = set(self.groups.values()) - {""}
-        found: dict[str, list[LedgerEntry]] = {}
-        for entry in self.plan.ledger.entries:
-            group = entry.address
-            while group and group not in known:
-                group = group.rpartition("/")[0]
-            found.setdefault(group, []).append(entry)
-        return found
 
     # ------------------------------------------------------------------- one layer
 
@@ -257,3 +246,15 @@ def with_names(
 def origins_of(document: Document) -> dict[str, str]:
     """Path of each layer of an edited model -> its path in the base, without new ones."""
     return {x.path: x.origin for x in walk(document.root) if x.origin is not None}
+
+
+def by_group(plan: Plan, groups: Mapping[Layer, str]) -> dict[str, list[LedgerEntry]]:
+    """Ledger entries by the group of the layer that they belong to."""
+    known = set(groups.values()) - {""}
+    found: dict[str, list[LedgerEntry]] = {}
+    for entry in plan.ledger.entries:
+        group = entry.address
+        while group and group not in known:
+            group = group.rpartition("/")[0]
+        found.setdefault(group, []).append(entry)
+    return found

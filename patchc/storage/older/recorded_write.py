@@ -8,8 +8,8 @@ from typing import Any
 
 from patchc.compiler.plan import Plan
 from patchc.errors import Diagnostic, PatchError
-from patchc.legacy.repair import era_of
-from patchc.legacy.restore import RestoreError, Restorer
+from patchc.legacy.dialect import Dialect, RestoreError, version_of
+from patchc.legacy.restore import Restorer
 from patchc.storage.configuration import comparable
 from patchc.storage.hdf5.tree import Attribute, Group
 from patchc.storage.hdf5.writer import layout
@@ -28,6 +28,8 @@ from patchc.storage.older.seen import Older, repaired_config
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress, Sink
 
+FUNCTIONAL_SINCE = (2, 4)
+"""Version from which on Keras calls models Functional: tf.keras 2.3."""
 _CONFIG = "model_config"
 _TRAINING = "training_config"
 
@@ -111,9 +113,7 @@ def _attributes(source: KerasFile, older: Older, plan: Plan) -> Mapping[str, Att
         return attributes
     if not older.recorded.prefix:
         raise RestoreError("the architecture changes too, which stands in a file of its own")
-    era = era_of(older.recorded.keras_version)
-    name = "Functional" if _knows_functional(older) else "Model"
-    restorer = Restorer(era, origins_of(plan.base), name)
+    restorer = Restorer(_dialect(older.recorded.keras_version), origins_of(plan.base))
     seen, wanted = source.config, plan.config
     config = restorer.model(older.raw, seen, wanted)
     training = older.recorded.training
@@ -128,9 +128,6 @@ def _attributes(source: KerasFile, older: Older, plan: Plan) -> Mapping[str, Att
     return attributes
 
 
-def _knows_functional(older: Older) -> bool:
-    """Whether the Keras that wrote the file calls models Functional: tf.keras from 2.3 on."""
-    assert older.recorded is not None
-    version = older.recorded.keras_version.split("-", maxsplit=1)[0].split(".")
-    numbers = [int(part) for part in version[:2] if part.isdecimal()]
-    return numbers >= [2, 4]
+def _dialect(keras_version: str) -> Dialect:
+    version = version_of(keras_version)
+    return Dialect(version, model="Functional" if version >= FUNCTIONAL_SINCE else "Model")

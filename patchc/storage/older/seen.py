@@ -11,9 +11,9 @@ from patchc.compiler.optimizer import stored_optimizer, trainable_weights
 from patchc.errors import Diagnostic, PatchError
 from patchc.layers.infer import InferenceError
 from patchc.layers.optimizers import layout, own_start
-from patchc.legacy.repair import LegacyError, Repaired, repair_model
+from patchc.legacy.repair import LegacyError, Repaired, era_of, repair_model
 from patchc.model.config import write_config
-from patchc.model.graph import Layer, walk
+from patchc.model.graph import Layer, Loading, walk
 from patchc.storage.attach import attach_weights
 from patchc.storage.configuration import in_keras_order, root_of
 from patchc.storage.hdf5.tree import Dataset, Group, dataset
@@ -35,6 +35,25 @@ from patchc.storage.window import Joined, Memory
 _CODES = {"float32": "f", "float64": "d", "float16": "e", "int64": "q"}
 
 
+@dataclass(frozen=True, slots=True)
+class OldArchive:
+    """A `.keras` archive of Keras 2 as it stands.
+
+    Args:
+        keras_version: of the Keras that wrote it, as it says.
+        tree: groups and datasets of its weights.
+        groups: group of each layer in `tree`, by path.
+        by_backslash: whether the file names nested groups as on Windows.
+        has_rate: whether the optimizer's learning rate is among its variables.
+    """
+
+    keras_version: str
+    tree: Group
+    groups: Mapping[str, str]
+    by_backslash: bool = False
+    has_rate: bool = False
+
+
 @dataclass(slots=True)
 class Older:
     """An older file as it stands, and how it is seen.
@@ -50,6 +69,9 @@ class Older:
             none, or they cannot be told apart.
         lost_state: why not, then.
         bare: whether nothing tells how the layers are connected.
+        archive: groups of the weights, in an archive of Keras 2.
+        loading: what loads the file as it stands.
+        trains_otherwise: whether Keras 3 trains other weights of the model.
     """
 
     raw: Any
@@ -62,6 +84,9 @@ class Older:
     lost_state: str = ""
     is_relaid: bool = False
     bare: bool = False
+    archive: OldArchive | None = None
+    loading: Loading = Loading.KERAS_2
+    trains_otherwise: bool = False
 
     def mark_unmatched(self, root: Layer) -> None:
         """Say on layers whose weights cannot be told apart why patchc does not look inside them."""
@@ -72,6 +97,26 @@ class Older:
         settle_shapes(root, path)
         if self.assumed:
             assume_shapes(root)
+
+    def lost_as(self, target: Loading) -> str:
+        """Why the optimizer's state is not one for what loads a result; "" where it is."""
+        if self.trains_otherwise and target is not self.loading:
+            return "the file freezes layers that Keras 3 loads as trainable, or the other way round"
+        return self.lost_state
+
+
+def trains_otherwise(root: Layer) -> bool:
+    """Whether Keras 3 trains other weights of a model than what loads it as it stands."""
+    own = [weight.path for weight in trainable_weights(root)]
+    loading, root.loading = root.loading, Loading.KERAS_3
+    other = [weight.path for weight in trainable_weights(root)]
+    root.loading = loading
+    return own != other
+
+
+def loaded_by(keras_version: str) -> Loading:
+    """What loads a file that this version wrote."""
+    return Loading.KERAS_2 if era_of(keras_version) < 3 else Loading.KERAS_3
 
 
 def repaired_config(config: Any, training: Any, keras_version: str, path: str) -> Repaired:
@@ -129,6 +174,7 @@ def see_recorded(recorded: Recorded, group: Group, data: Readable, size: int, pa
     if assumed is not None:
         root, view = assumed
     older = Older(recorded.config, repaired, view, stored, group, assumed=assumed is not None)
+    older.loading = root.loading = loaded_by(recorded.keras_version)
     older.is_relaid = bool(layouts)
     if recorded.optimizer:
         held = {layer: stored.layers[layer] for layer in layouts if stored.layers[layer]}
@@ -203,6 +249,7 @@ def _see_optimizer(
         older.lost_state = str(error)
         return
     older.state = state
+    older.trains_otherwise = trains_otherwise(root)
     weights = trainable_weights(root)
     variables = layout(optimizer, [w.trained for w in weights]) or []
     for number, variable in enumerate(variables):
