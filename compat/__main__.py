@@ -24,6 +24,9 @@ LATEST = KERAS_3[-1].name
 TAKES_LAYERS_AS_ACTIVATIONS = (3, 12)
 """Keras 3 has no name for the hard sigmoid of Keras 2, which is written as two layers."""
 
+READS_FLAGS = (3, 3)
+"""Keras 3.0 trains what a file says is frozen, of its own files too."""
+
 JOBS = int(os.environ.get("PATCHC_COMPAT_JOBS", os.cpu_count() or 1))
 """Environments that read at the same time."""
 
@@ -77,6 +80,8 @@ def _may_read(reader: Environment, case: Case) -> bool:
     """
     writer = case.writer
     if case.refused:
+        return False
+    if case.what == "freeze" and reader.is_keras_3 and reader.version < READS_FLAGS:
         return False
     later = reader.is_keras_3 == writer.is_keras_3 and reader.version >= writer.version
     if case.what != "converted":

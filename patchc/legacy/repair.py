@@ -94,7 +94,7 @@ def _entry(entry: Mapping[str, Any], path: str, notes: Notes) -> Entry:
         return entry
     if notes.era < 3 and entry.pop("build_config", None) is not None:
         notes.repair(path, "dropped `build_config`", "Keras 3 works the shapes out")
-    if operations.is_operation(entry):
+    if notes.era >= 3 and operations.is_operation(entry):
         operations.set_module(entry, path, notes)
         return entry
     if entry["class_name"] == "Model" and is_functional(entry["config"]):
