@@ -22,6 +22,7 @@ from patchc.storage.history import without_history
 from patchc.storage.keras_file import CONFIG, METADATA, WEIGHTS, KerasFile
 from patchc.storage.keras_tree import result_tree
 from patchc.storage.keras_write import Made, entries, metadata_of
+from patchc.storage.members import Member
 from patchc.storage.stream import Comparison, Progress
 
 
@@ -198,34 +199,39 @@ def _unversioned(history: Sequence[Applied]) -> list[Applied]:
 
 
 def _other_members(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
-    new_names = {old: new for new, old in plan.assets.items()}
-    carried = [
-        member
-        for member in (base.archive.members if base.archive else ())
-        if member.name not in {CONFIG, METADATA, WEIGHTS}
-        and (not member.name.startswith("assets/") or member.name in new_names)
+    """What belongs to layers, and what the archive holds besides, is in the result too."""
+    one, two = base.assets, result.assets
+    pairs: list[tuple[str, Member, Member | None]] = [
+        (new, one[old], two.get(new)) for new, old in plan.assets.items()
     ]
-    wrong = []
-    for member in carried:
-        name = new_names.get(member.name, member.name)
-        other = result.archive.find(name) if result.archive else None
-        if name in plan.appended:
-            wanted = with_lines(base.read_asset(member.name), plan.appended[name])
-            if other is None or result.read_asset(name) != wanted:
-                wrong.append(member.name)
-        elif (
-            other is None
-            or (other.compressed_size, other.crc) != (member.compressed_size, member.crc)
-            or not compare.same(
-                base.file,
-                member.offset,
-                result.file,
-                other.offset,
-                member.compressed_size,
-            )
-        ):
-            wrong.append(member.name)
-    return _verdict("other-members-identical", wrong, f"{len(carried)} of {len(carried)}")
+    for member in base.archive.members if base.archive else ():
+        if member.name not in {CONFIG, METADATA, WEIGHTS} and not member.name.startswith("assets/"):
+            other = result.archive.find(member.name) if result.archive else None
+            pairs.append((member.name, member, other))
+    wrong = [
+        member.name
+        for name, member, other in pairs
+        if other is None or not _is_carried(base, plan, result, compare, name, member, other)
+    ]
+    return _verdict("other-members-identical", wrong, f"{len(pairs)} of {len(pairs)}")
+
+
+def _is_carried(
+    base: KerasFile,
+    plan: Plan,
+    result: KerasFile,
+    compare: Comparison,
+    name: str,
+    member: Member,
+    other: Member,
+) -> bool:
+    """Whether a member of the result holds what one of the base does, and lines that it gained."""
+    if name in plan.appended:
+        wanted = with_lines(base.read_asset(plan.assets[name]), plan.appended[name])
+        return bool(result.read_asset(name) == wanted)
+    same = (other.compressed_size, other.crc) == (member.compressed_size, member.crc)
+    size = member.compressed_size
+    return same and compare.same(base.file, member.offset, result.file, other.offset, size)
 
 
 def _verdict(name: str, wrong: Sequence[str], detail: str) -> Check:

@@ -131,15 +131,13 @@ class KerasFile:
         if self.older is not None:
             self.older.mark_unmatched(root)
             root.loading = self.loading_of(target or self.format)
-        members = self.archive.members if self.archive is not None else ()
-        names = (member.name for member in members)
         crc = {} if self.weights is None else {"weights_crc32": f"{self.weights.crc:08x}"}
         return Document(
             root=root,
             path=path,
             weights=attached.weights,
             optimizer=() if self.lost_state(target) else attached.optimizer,
-            assets=tuple(name for name in names if name.startswith("assets/")),
+            assets=tuple(self.assets),
             read_asset=self.read_asset,
             fingerprint={**crc, "bytes": self.whole.size},
             digest=digest,
@@ -149,16 +147,21 @@ class KerasFile:
             unconnected=self.bare,
         )
 
+    @property
+    def assets(self) -> Mapping[str, Member]:
+        """The archive's members that belong to layers, by the names that Keras 3 gives them."""
+        members = self.archive.members if self.archive is not None else ()
+        seen = self.older.seen_asset if self.older is not None else str
+        return {seen(m.name): m for m in members if m.name.startswith("assets/")}
+
     def read_asset(self, name: str) -> bytes:
         """The contents of a member that belongs to a layer.
 
         Raises:
             PatchError: PC403 where it is damaged or too large.
         """
-        member = self.archive.find(name) if self.archive is not None else None
         assert self.archive is not None
-        assert member is not None  # the document lists it
-        return self.archive.read(member, _MAX_ASSET)
+        return self.archive.read(self.assets[name], _MAX_ASSET)
 
     def loading_of(self, target: Format) -> Loading:
         """What loads a file that is made of this one in a format."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 import patchc
@@ -75,12 +75,14 @@ class Contents:
         tree: groups and datasets of the weights; None: as in the base.
         held: by path in `tree`, where its values come from: what the plan says,
             or a dataset of the base.
+        renamed: asset as the plan calls it -> as the file does, where not alike.
     """
 
     metadata: Mapping[str, Any]
     config: Any
     tree: Group | None
     held: Mapping[str, LedgerEntry | Dataset]
+    renamed: Mapping[str, str] = field(default_factory=dict)
 
 
 def contents_of(source: KerasFile, plan: Plan) -> Contents:
@@ -174,10 +176,11 @@ def end_history(
 
 
 def _members(source: KerasFile, plan: Plan) -> list[tuple[str, Member]]:
-    """Members of the result with the name that each has there, in the base's order."""
+    """Members of the result with the name that the plan gives each, in the base's order."""
     if source.archive is None:
         return [(name, new_member(name, 0)) for name in (METADATA, CONFIG, WEIGHTS)]
-    new_names = {old: new for new, old in plan.assets.items()}
+    assets = source.assets
+    new_names = {assets[old].name: new for new, old in plan.assets.items()}
     return [
         (new_names.get(member.name, member.name), member)
         for member in source.archive.members
@@ -202,12 +205,12 @@ def _write_member(
     if member.name == WEIGHTS and contents.tree is not None:
         place = layout(contents.tree)
         return _write_weights(source, plan, sink, member, place, contents.held, made)
+    own = contents.renamed.get(name, name)
+    new = member if own == member.name else replace(member, name=own, raw_name=own.encode())
     if name in plan.appended:
-        data = with_lines(source.read_asset(member.name), plan.appended[name])
-        return write_bytes(sink, replace(member, name=name, raw_name=name.encode()), data)
-    if name != member.name:
-        member = replace(member, name=name, raw_name=name.encode())
-    return write_copy(source, sink, member)
+        data = with_lines(source.read_asset(plan.assets[name]), plan.appended[name])
+        return write_bytes(sink, new, data)
+    return write_copy(source, sink, new)
 
 
 def write_bytes(sink: Sink, member: Member, data: bytes) -> Member:

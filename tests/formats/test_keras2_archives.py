@@ -69,7 +69,19 @@ def plain_sgd() -> Any:
     return model
 
 
-BUILDERS = (mlp, nested, plain_sgd)
+def lookup() -> Any:
+    """A vocabulary, which is a file of its own."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    words = layers.Input((1,), dtype="string", name="words")
+    look = layers.StringLookup(name="look")
+    look.adapt(np.array([["a"], ["b"], ["c"]]))
+    x = layers.Flatten()(layers.Embedding(4, 3, name="embedding")(look(words)))
+    return tf_keras.Model(words, layers.Dense(3, name="classes")(x), name="lookup")
+
+
+BUILDERS = (mlp, nested, plain_sgd, lookup)
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +98,9 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> Archives:
         model = build()
         if not hasattr(model, "optimizer") or model.optimizer is None:
             model.compile("adam", "mse", metrics=["mae"])
-        x = inputs(model)
-        model.fit(x, np.ones((len(x), 3)), epochs=2, verbose=0)
+        if name != "lookup":
+            x = inputs(model)
+            model.fit(x, np.ones((len(x), 3)), epochs=2, verbose=0)
         model.save(folder / f"{name}.keras")
         return folder / f"{name}.keras"
 
@@ -176,7 +189,8 @@ def rewritten(
                 data = json.dumps(config).encode()
             if member == "model.weights.h5":
                 data = regrouped(data, rename)
-            copy.writestr(member, data)
+            *parents, own = member.split("/")
+            copy.writestr("/".join([*rename("/".join(parents)).split("/"), own]).lstrip("/"), data)
     return out
 
 
@@ -406,6 +420,23 @@ def test_groups_of_models_inside_are_numbered_alike(archives: Archives, tmp_path
     out = tmp_path / "out.keras"
     patched(base, [GROW], out)
     assert weights_in(out).keys() == weights_in(base).keys()
+
+
+def test_vocabularies_go_along(archives: Archives, tmp_path: Path) -> None:
+    """They lie under the group of their layer, whatever that is called."""
+    base = rewritten(archives("lookup"), tmp_path / "base.keras", until_2_14, version="2.14.0")
+    out, converted = tmp_path / "out.keras", tmp_path / "converted.keras"
+    patched(base, ["{select: look, expand: {tokens: [d]}}"], out)
+    assert patchc.convert(out, converted).report.ok
+    found = {}
+    for path in (base, out, converted):
+        with zipfile.ZipFile(path) as archive:
+            [name] = [name for name in archive.namelist() if name.startswith("assets/")]
+            found[name] = sorted(archive.read(name).decode().split())
+    assert found == {
+        f"assets/{TOP}/string_lookup/vocabulary.txt": ["[UNK]", "a", "b", "c", "d"],
+        "assets/layers/string_lookup/vocabulary.txt": ["[UNK]", "a", "b", "c", "d"],
+    }
 
 
 def test_names_of_windows_stay_those_of_windows(archives: Archives, tmp_path: Path) -> None:

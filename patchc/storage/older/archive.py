@@ -76,7 +76,8 @@ def see_archive(
         root, view = assumed
     older = Older(config, repaired, view, assumed=assumed is not None)
     root.loading = older.loading
-    older.archive = OldArchive(keras_version, split, old, by_backslash=split != tree)
+    moved = {old[x.path]: group for x, group in addresses(root).items() if x.path in old}
+    older.archive = OldArchive(keras_version, split, old, moved, by_backslash=split != tree)
     behind = Behind(size)
     stored = find(split, f"{OPTIMIZER}/vars")
     if isinstance(stored, Group) and stored.members:

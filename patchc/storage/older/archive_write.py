@@ -27,7 +27,7 @@ from patchc.storage.older.archive import in_order, kept_by_keras_2, state_keys, 
 from patchc.storage.older.archive_names import CONTAINERS, classes_in, group_names, scheme_of
 from patchc.storage.older.recorded_state import same_training
 from patchc.storage.older.recorded_tree import by_group, origins_of
-from patchc.storage.older.seen import OldArchive, Older, repaired_config
+from patchc.storage.older.seen import OldArchive, Older, repaired_config, with_prefix
 from patchc.storage.older.view import group_at
 
 _PRIVATE_PARTS = frozenset({"MultiHeadAttention"})
@@ -44,14 +44,20 @@ def archive_result(source: KerasFile, plan: Plan) -> Contents:
     assert older is not None
     try:
         config = _config(source, older, plan)
-        tree = _Archive(source, older, plan, classes_in(config)).build()
+        archive = _Archive(source, older, plan, classes_in(config))
+        tree = archive.build()
     except RestoreError as error:
         message = f"the result cannot be written in the format of the input: {error}"
         help_text = "make a file of Keras 3 of the input first: `patchc convert`"
         path = source.file.path
         raise PatchError(Diagnostic("PC406", message, file=path, help=help_text)) from None
-    metadata = metadata_of(source, Format.KERAS_2)
-    return Contents(metadata, None if config is older.raw else config, tree.root, tree.held)
+    return Contents(
+        metadata=metadata_of(source, Format.KERAS_2),
+        config=None if config is older.raw else config,
+        tree=tree.root,
+        held=tree.held,
+        renamed={name: with_prefix(name, archive.moved) for name in plan.assets},
+    )
 
 
 # ------------------------------------------------------------------------ configuration
@@ -150,6 +156,13 @@ class _Archive:
         self.scheme = scheme_of(source.keras_version)
         weighted = [layer for layer, group in self.groups.items() if group in self.entries]
         self.names = group_names(self.root, self.scheme, classes, _with_models(weighted))
+
+    @property
+    def moved(self) -> Mapping[str, str]:
+        """Group that Keras 3 gives a layer of the result -> the one that Keras 2 gives it."""
+        return {
+            self.groups[layer]: name for layer, name in self.names.items() if layer in self.groups
+        }
 
     def build(self) -> _Tree:
         self._check_base()

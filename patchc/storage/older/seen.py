@@ -43,6 +43,7 @@ class OldArchive:
         keras_version: of the Keras that wrote it, as it says.
         tree: groups and datasets of its weights.
         groups: group of each layer in `tree`, by path.
+        moved: group in `tree` -> group that Keras 3 gives the same layer.
         by_backslash: whether the file names nested groups as on Windows.
         has_rate: whether the optimizer's learning rate is among its variables.
     """
@@ -50,8 +51,18 @@ class OldArchive:
     keras_version: str
     tree: Group
     groups: Mapping[str, str]
+    moved: Mapping[str, str]
     by_backslash: bool = False
     has_rate: bool = False
+
+
+def with_prefix(asset: str, moved: Mapping[str, str]) -> str:
+    """The name of an asset, which lies under its layer's group, where that is called otherwise."""
+    found = [group for group in moved if asset.startswith(f"assets/{group}/")]
+    if not found:
+        return asset
+    group = max(found, key=len)
+    return f"assets/{moved[group]}/{asset.removeprefix(f'assets/{group}/')}"
 
 
 @dataclass(slots=True)
@@ -97,6 +108,10 @@ class Older:
         settle_shapes(root, path)
         if self.assumed:
             assume_shapes(root)
+
+    def seen_asset(self, name: str) -> str:
+        """What Keras 3 calls a member that belongs to a layer."""
+        return with_prefix(name, self.archive.moved) if self.archive is not None else name
 
     def lost_as(self, target: Loading) -> str:
         """Why the optimizer's state is not one for what loads a result; "" where it is."""
