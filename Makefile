@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
-BENCHMARKS := startup scaling file live
+BENCHMARKS := startup scaling file older live
 BIN := .venv/bin
 READY := .venv/ready
 

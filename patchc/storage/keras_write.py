@@ -263,7 +263,7 @@ def write_hdf5(
     told = begun_history(source, plan) if history is None else history
     place = layout(recorded_in(tree, told))
     made: Made = {}
-    with Sink(output, progress) as sink:
+    with Sink(output, progress, checksum=False) as sink:
         sink.write(place.metadata)
         for path, offset in place.offsets.items():
             sink.pad_to(offset)

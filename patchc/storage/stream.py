@@ -55,6 +55,7 @@ class Sink:
     Args:
         output: the file.
         progress: told of every slab.
+        checksum: whether a CRC is wanted.
 
     Attributes:
         position: where the next part goes.
@@ -62,8 +63,9 @@ class Sink:
             checks the source to read them a second time.
     """
 
-    def __init__(self, output: OutputFile, progress: Progress) -> None:
+    def __init__(self, output: OutputFile, progress: Progress, *, checksum: bool = True) -> None:
         self.output = output
+        self._is_wanted = checksum
         self.position = 0
         self.pieces: list[Piece] = []
         self._progress = progress
@@ -125,7 +127,8 @@ class Sink:
 
     def copy(self, source: Readable, offset: int, length: int) -> None:
         """Append a range of another file."""
-        piece = Piece(source, offset, length) if length >= _PIECE else None
+        large = length >= _PIECE and self._is_wanted
+        piece = Piece(source, offset, length) if large else None
         if piece is not None:
             self.pieces.append(piece)
         for start, size in slabs(length):
@@ -140,7 +143,10 @@ class Sink:
     def _append(self, buffer: memoryview, size: int, piece: Piece | None) -> None:
         self.output.write_at(self.position, buffer[:size])
         self.position += size
-        self._filled.put((buffer, size, piece))
+        if self._is_wanted:
+            self._filled.put((buffer, size, piece))
+        else:
+            self._free.put(buffer)
         self._progress(size)
 
 

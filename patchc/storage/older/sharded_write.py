@@ -173,7 +173,7 @@ def write_sharded(source: KerasFile, plan: Plan, output: OutputFile, progress: P
     for number, (name, tree) in enumerate(result.trees.items()):
         part = output.parts[name]
         if plan.is_empty and len(result.trees) == len(shards.files):
-            with Sink(part, progress) as sink:
+            with Sink(part, progress, checksum=False) as sink:
                 sink.copy(shards.files[number], 0, shards.files[number].size)
             continue
         written = write_hdf5(
