@@ -156,6 +156,10 @@ REFUSED: dict[str, tuple[tuple[int, ...], Build, str, str]] = {
                        "expand: {by: 1}", "regroups"),
     "largest": ((6, 5), lambda x: ops.max(_dense(x), axis=-1, keepdims=True), DENSE, "makes one"),
     "masking": ((6, 5), lambda x: layers.Masking(1.0)(_dense(x)), DENSE, "depend on one another"),
+    "code of its own": ((6, 5), lambda x: layers.Lambda(lambda h: h * 2.0)(_dense(x)),
+                        DENSE, "runs code of its own"),
+    "images": ((8, 8, 3), lambda x: layers.Flatten()(layers.RandomInvert()(
+        layers.Conv2D(3, 3, name="t")(x))), DENSE, "prepares or augments images"),
     "logarithm": ((6, 5), lambda x: ops.log(ops.exp(_dense(x))), DENSE, "no number"),
 }  # fmt: skip
 
