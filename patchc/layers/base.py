@@ -294,6 +294,10 @@ class Rule:
         """
         return Norm() if self.couples_features(config, call) else None
 
+    def hands_on(self, config: Config, label: str) -> bool:
+        """Whether a weight that runs over a dimension of the input does not sum over it."""
+        return False
+
     def reads_itself(self, config: Config, call: CallSpec) -> str | None:
         """The dimension that a call sums over with a weight that other calls make features of.
 

@@ -205,8 +205,7 @@ class EinsumDense(Rule):
 
     def followed(self, config: Config, label: str, change: AxisMap, size: int) -> Mapping[str, Any]:
         """`output_shape`, where it gives the size of a letter that the input has too."""
-        equation = Equation.of(setting(self, config, "equation"))
-        letter = equation.given[-1] if label == "input" else label[-1]
+        equation, letter = self._letter(config, label)
         sizes = list(setting(self, config, "output_shape"))
         if letter not in equation.made:
             return {}
@@ -224,6 +223,16 @@ class EinsumDense(Rule):
         """Whether the activation does, as a softmax."""
         return not activation_is_elementwise(config.get("activation"))
 
+    def _letter(self, config: Config, label: str) -> tuple[Equation, str]:
+        """The equation, and the letter that a label stands for."""
+        equation = Equation.of(setting(self, config, "equation"))
+        return equation, equation.given[-1] if label == "input" else label[-1]
+
+    def hands_on(self, config: Config, label: str) -> bool:
+        """Whether the output has the letter too."""
+        equation, letter = self._letter(config, label)
+        return letter in equation.made
+
     def meets(
         self, config: Config, call: CallSpec, label: str, contract: Contract
     ) -> tuple[Way, ...]:
@@ -231,8 +240,7 @@ class EinsumDense(Rule):
 
         A bias that lacks the letter is added to new entries as to old ones.
         """
-        equation = Equation.of(setting(self, config, "equation"))
-        letter = equation.given[-1] if label == "input" else label[-1]
+        equation, letter = self._letter(config, label)
         letters = setting(self, config, "bias_axes")
         shifted = letters is not None and letter not in letters
         if contract not in activation_keeps(config.get("activation")):

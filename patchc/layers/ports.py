@@ -242,7 +242,11 @@ def reading_axes(rule: Rule, config: Config, weight: str, axes: tuple[str, ...])
         return {len(axes) - 1}  # what it starts from does not change the spectral norm
     if name == "depthwise_kernel" or _runs_over_input(rule.feature or ""):
         return set()
-    return {i for i, label in enumerate(axes) if _runs_over_input(label)}
+    return {
+        i
+        for i, label in enumerate(axes)
+        if _runs_over_input(label) and not rule.hands_on(config, label)
+    }
 
 
 def _runs_over_input(label: str) -> bool:

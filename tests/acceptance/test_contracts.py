@@ -160,6 +160,11 @@ EXACT: dict[str, tuple[tuple[int, ...], Build, str]] = {
         lambda x: RMS()(_along(x, equation="abc,bcd->abd", bias_axes="bd")),
         TWO,
     ),
+    "letters that are scaled": (
+        SEQUENCE,
+        lambda x: LN()(layers.EinsumDense("abc,c->abc", (6, 6), bias_axes="c")(_dense(x))),
+        COPIES,
+    ),
     "attention by operation": (SEQUENCE, lambda x: RMS()(_by_operation(x)), TWO),
     "attention with a scale": (SEQUENCE, lambda x: RMS()(_by_operation(x, scale=0.3)), TWO),
     "attention with a mask": (
