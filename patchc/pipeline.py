@@ -120,7 +120,8 @@ def _completed(source: KerasFile, plan: Plan, target: Format) -> Plan:
 
         plan = check_readers(source, plan)
     warnings = (*plan.warnings, *_lost_state(source, target))
-    repairs = tuple(repair.to_dict() for repair in name_repairs(source, plan))
+    found = name_repairs(source, plan) if source.format is not Format.KERAS_2 else ()
+    repairs = tuple(repair.to_dict() for repair in found)
     base = replace(plan.base, repairs=(*plan.base.repairs, *repairs))
     return replace(plan, base=base, warnings=warnings)
 

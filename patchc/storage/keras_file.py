@@ -143,7 +143,7 @@ class KerasFile:
             digest=digest,
             history=self.history,
             keras_version=self.keras_version,
-            repairs=self._repairs(),
+            repairs=() if (target or self.format) is Format.KERAS_2 else self._repairs(),
             unconnected=self.bare,
         )
 

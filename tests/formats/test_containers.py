@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
+import patchc
 from patchc.inspect import inspect_file
 from tests.formats.handmade import dense, mlp_config, stored, values
 from tests.formats.test_hdf5_models import patched
@@ -62,11 +63,13 @@ def test_archives_that_others_packed(tmp_path: Path, saved: Path, pack: Any) -> 
     assert inspect_file(same).model.structure == facts.structure
 
 
-def windows(path: Path, version: str) -> Path:
+def windows(
+    path: Path, version: str, names: tuple[str, str] = ("hidden", "out"), slash: str = "\\"
+) -> Path:
     """Weights in groups whose names hold backslashes, as Keras 2.12 wrote them on Windows."""
     with h5py.File(path, "w") as file:
         for number, name in enumerate(("dense", "dense_1")):
-            group = file.create_group(f"layers\\{name}").create_group("vars")
+            group = file.create_group(f"layers{slash}{name}").create_group("vars")
             shapes: list[tuple[int, ...]] = [[(4, 5), (5,)], [(5, 3), (3,)]][number]
             for slot, shape in enumerate(shapes):
                 group[str(slot)] = values(2 * number + slot + 1, shape)
@@ -74,7 +77,10 @@ def windows(path: Path, version: str) -> Path:
         return path
     weights = path.rename(path.with_suffix(".h5"))
     config = mlp_config()
-    config["config"]["layers"] = [dense("hidden", 5, batch_input_shape=[None, 4]), dense("out", 3)]
+    config["config"]["layers"] = [
+        dense(names[0], 5, batch_input_shape=[None, 4]),
+        dense(names[1], 3),
+    ]
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("metadata.json", json.dumps({"keras_version": version}))
         archive.writestr("config.json", json.dumps(config))
@@ -84,7 +90,9 @@ def windows(path: Path, version: str) -> Path:
 
 def test_an_archive_that_was_written_on_windows(tmp_path: Path) -> None:
     base = windows(tmp_path / "model.keras", "2.12.0")
-    out = patched(base, HEAD, "new.keras")
+    converted = tmp_path / "converted.keras"
+    assert patchc.convert(base, converted).report.ok
+    out = patched(converted, HEAD, "new.keras")
     with zipfile.ZipFile(out) as archive:
         (tmp_path / "new.h5").write_bytes(archive.read("model.weights.h5"))
     held = stored(tmp_path / "new.h5")

@@ -12,6 +12,7 @@ import patchc
 from patchc.inspect import inspect_file
 from patchc.legacy.slashes import without_slashes
 from tests.formats.handmade import Shapes, config_of, stored, values, write
+from tests.formats.test_containers import windows
 from tests.formats.test_hdf5_models import patched
 
 LAYERS: Shapes = {
@@ -101,3 +102,17 @@ def test_an_output_with_a_key_of_its_own_keeps_it() -> None:
     found = without_slashes(config).config
     assert found["config"]["output_layers"] == {"each/step": ["each_step", 0, 0]}
     assert found["compile_config"]["loss"] == {"each/step": "mse"}
+
+
+def test_an_archive_of_keras_2_keeps_its_names(tmp_path: Path) -> None:
+    base = windows(tmp_path / "model.keras", "2.15.0", ("fc/hidden", "fc/out"), "/")
+    out = patched(base, "{select: fc/out, expand: {by: 1}}", "new.keras")
+    assert [x.path for x in inspect_file(out).model.layers][1:] == ["fc/hidden", "fc/out"]
+    assert "Repairs" not in str(patchc.plan(base, patchc.loads(PLAIN)))
+    converted = patchc.convert(out, tmp_path / "converted.keras")
+    assert converted.report.ok
+    names = [x.path for x in inspect_file(tmp_path / "converted.keras").model.layers]
+    assert names[1:] == ["fc_hidden", "fc_out"]
+
+
+PLAIN = "patchc: 1\nid: x\nedits: [{select: fc/out, freeze: true}]"
