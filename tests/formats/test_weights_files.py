@@ -220,6 +220,16 @@ def test_the_architecture_of_a_compiled_model_keeps_the_state(
     np.testing.assert_array_equal(loaded(np.ones((1, 4))), model(np.ones((1, 4))))
 
 
+def test_weights_of_an_unknown_layer_are_called_as_they_are_recorded(tmp_path: Path) -> None:
+    names: dict[str, tuple[int, ...]] = {"mine/scale:0": (3, 2, 1), "mine/shift:0": (2,)}
+    base = write(tmp_path / "w.h5", {"mine": names})
+    weights = inspect_file(base).model.layers[-1].weights
+    assert [weight.name for weight in weights] == ["scale", "shift"]
+    held = stored(patched(base, "{select: mine, init: {shift: ones}}", "new.h5"))
+    assert (held["mine/mine/shift:0"] == 1).all()
+    np.testing.assert_array_equal(held["mine/mine/scale:0"], values(1, (3, 2, 1)))
+
+
 def test_a_transposed_kernel_is_not_taken_for_another(tmp_path: Path) -> None:
     names = {"conv2d_transpose_1/kernel:0": (3, 3, 4, 4), "conv2d_transpose_1/bias:0": (4,)}
     base = write(tmp_path / "w.h5", {"conv2d_transpose_1": names})

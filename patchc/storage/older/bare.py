@@ -22,7 +22,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 Config = dict[str, Any]
 
 _NUMBER = re.compile(r"_\d+$")
-_UNKNOWN = "UnknownLayer"
+UNKNOWN = "UnknownLayer"
+"""Class of a layer whose weights do not tell which it is."""
 _TRANSPOSED = "transpose"
 """In the name of a layer whose kernel's last two axes are those of a convolution, swapped."""
 
@@ -97,8 +98,9 @@ _Told = tuple[str, Config, tuple[int | None, ...]]
 
 def _bare(name: str, told: _Told | None, named: Mapping[str, str], paths: list[str]) -> BareLayer:
     if told is None:
-        slots = {f"vars/{number}": path for number, path in enumerate(paths)}
-        return BareLayer(name, _UNKNOWN, {"name": name}, None, slots)
+        numbered = {f"vars/{number}": path for number, path in enumerate(paths)}
+        slots = named if len(named) == len(paths) else numbered
+        return BareLayer(name, UNKNOWN, {"name": name}, None, slots)
     class_name, config, input_shape = told
     return BareLayer(name, class_name, {"name": name, **config}, input_shape, dict(named))
 
@@ -215,7 +217,7 @@ def bare_config(layers: list[BareLayer]) -> Config:
             "class_name": "__keras_tensor__",
             "config": {"shape": list(shape), "dtype": "float32", "keras_history": history},
         }
-        known = layer.class_name != _UNKNOWN
+        known = layer.class_name != UNKNOWN
         entries.append(
             {
                 "module": "keras.layers" if known else None,

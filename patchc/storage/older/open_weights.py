@@ -16,7 +16,13 @@ from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.older.architecture import Architecture
 from patchc.storage.older.archive import FIRST_ERA, data_end, see_archive, split_names
-from patchc.storage.older.bare import BareLayer, bare_config, layers_of_recorded, layers_of_tree
+from patchc.storage.older.bare import (
+    UNKNOWN,
+    BareLayer,
+    bare_config,
+    layers_of_recorded,
+    layers_of_tree,
+)
 from patchc.storage.older.recorded import Recorded
 from patchc.storage.older.seen import Older, see_recorded
 from patchc.storage.older.view import Place, View, empty_groups
@@ -123,7 +129,7 @@ def _slots(layer: BareLayer) -> Mapping[str, str]:
     """Slot in Keras 3 -> path in the file."""
     recurrent = "recurrent_kernel" in layer.places
     prefix = "cell/vars" if recurrent else "vars"
-    if any(slot.startswith("vars/") for slot in layer.places):
+    if layer.class_name == UNKNOWN:
         return layer.places
     order = [word for word in _ORDER if word in layer.places]
     return {f"{prefix}/{number}": layer.places[word] for number, word in enumerate(order)}
