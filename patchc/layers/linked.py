@@ -35,14 +35,12 @@ from patchc.layers.views import Linker
 
 _X, _IMAGES, _INPUTS = ("x",), ("images",), ("inputs",)
 _OPERANDS = tuple(f"operand {i}" for i in range(8))
-_REDUCTIONS = (
-    "Amax Amin Max Median Min Nanmax Nanmedian Nanmin Nanprod Nanstd Nanvar Prod Ptp Std Var"
-)
+_REDUCTIONS = "Amax Amin Max Median Min Nanmax Nanmedian Nanmin Nanprod Nanvar Prod Ptp Var"
+_ROOTS = "Nanstd Std"  # of zeros have no gradient
 
 LINKED: Mapping[tuple[str, str], Linker] = {
-    **{("numpy", name): Linker(_X, reduction_view()) for name in _REDUCTIONS.split()},
-    **{("numpy", name): Linker(_X, reduction_view(), BOTH) for name in ("Mean", "Sum")},
-    **{("numpy", name): Linker(_X, reduction_view(), ONLY_ZERO) for name in ("Amax", "Max", "Min")},
+    **{("numpy", name): Linker(_X, reduction_view(), ONLY_ZERO) for name in _REDUCTIONS.split()},
+    **{("numpy", name): Linker(_X, reduction_view()) for name in _ROOTS.split()},
     ("numpy", "All"): Linker(_X, reduction_view("bool")),
     ("numpy", "Any"): Linker(_X, reduction_view("bool", "zero")),
     **{
@@ -54,12 +52,12 @@ LINKED: Mapping[tuple[str, str], Linker] = {
         for name in ("Nanpercentile", "Nanquantile", "Percentile", "Quantile")
     },
     **{
-        ("numpy", name): Linker(_X, reduction_view(wants="mean" if "ean" in name else "zero"))
+        ("numpy", name): Linker(_X, reduction_view(wants="mean" if "ean" in name else "zero"), BOTH)
         for name in ("Mean", "Nanmean", "Nansum", "Sum")
     },
     ("linalg", "Norm"): Linker(_X, norm_view),
     ("math", "Logsumexp"): Linker(_X, reduction_view()),
-    ("nn", "Moments"): Linker(_X, moments_view),
+    ("nn", "Moments"): Linker(_X, moments_view, ONLY_ZERO),
     ("numpy", "Average"): Linker(("x", "weights"), average_view),
     ("numpy", "Trapezoid"): Linker(("y",), trapezoid_view),
     **{

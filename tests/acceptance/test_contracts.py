@@ -109,6 +109,7 @@ EXACT: dict[str, tuple[tuple[int, ...], Build, str]] = {
     "gru": (SEQUENCE, lambda x: RMS()(layers.Bidirectional(layers.GRU(6), name="t")(x)), TWO),
     "beside others": (SEQUENCE, lambda x: RMS()(layers.Concatenate()([x, _dense(x)])), TWO),
     "pooled": (IMAGE, lambda x: LN()(layers.GlobalAveragePooling2D()(_conv(x))), TWO),
+    "pooled by an operation": (IMAGE, lambda x: LN()(ops.mean(_conv(x), axis=(1, 2))), TWO),
     "over places too": (IMAGE, lambda x: _flat(RMS(axis=[1, 2, 3])(_conv(x))), TWO),
     "rms behind batch": (IMAGE, lambda x: _flat(RMS()(layers.BatchNormalization()(_conv(x)))), TWO),
     "batch": (IMAGE, lambda x: _flat(LN()(layers.BatchNormalization()(_conv(x)))), COPIES),
