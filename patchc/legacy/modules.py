@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from patchc.layers.opaque import OPAQUE
@@ -18,6 +19,12 @@ _OLD = (
     "tf_keras.",
 )
 _STACKS = frozenset({"InputLayer", "StackedRNNCells", "LSTMCell", "GRUCell", "SimpleRNNCell"})
+_APPLICATIONS = {
+    "CustomScaleLayer": ("inception_resnet_v2", {"scale"}),
+    "LayerScale": ("convnext", {"init_values", "projection_dim"}),
+    "StochasticDepth": ("convnext", {"drop_path_rate"}),
+}
+"""Layers that `keras.applications` has for its own models: module, and arguments of their own."""
 _CALLED_BY_NAME = "a .keras file names the module of each class"
 _MOVED = "Keras 3 has it there"
 
@@ -36,8 +43,24 @@ def set_module(entry: dict[str, Any], path: str, notes: Notes) -> None:
         _write(entry, FUNCTIONAL if registered else "keras", registered, path, notes)
     elif own and is_keras_layer(name):
         _write(entry, "keras.layers", None, path, notes)
+    elif _is_of_applications(entry):
+        entry["class_name"] = name = name.removeprefix(_CUSTOM)
+        _write(entry, f"keras.src.applications.{_APPLICATIONS[name][0]}", name, path, notes)
     elif not str(module).startswith("keras.src."):
         _custom(entry, path, notes)
+
+
+def _is_of_applications(entry: dict[str, Any]) -> bool:
+    """Whether a class is that of `keras.applications`, by its name and arguments."""
+    name = entry["class_name"].removeprefix(_CUSTOM)
+    config = entry.get("config")
+    if name not in _APPLICATIONS or not isinstance(config, Mapping):
+        return False
+    return set(config) - _COMMON == _APPLICATIONS[name][1]
+
+
+_CUSTOM = "Custom>"
+_COMMON = {"name", "trainable", "dtype"}
 
 
 def _write(

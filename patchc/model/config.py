@@ -108,7 +108,8 @@ def _read_argument(value: Any, by_name: Mapping[str, Layer]) -> Any:
     config = value["config"]
     name, node, index = config["keras_history"]
     tensor = _tensor(by_name, name, node, index)
-    _record(tensor, TensorSpec(tuple(config["shape"]), config["dtype"]))
+    if config["shape"]:  # what is written for a tensor of unknown shape has none
+        _record(tensor, TensorSpec(tuple(config["shape"]), config["dtype"]))
     return tensor
 
 

@@ -49,7 +49,7 @@ def write(
         weights.attrs["layer_names"] = [name.encode() for name in layers]
         number = 0
         for name, shapes in layers.items():
-            group = weights.create_group(name)
+            group = weights.require_group(name)
             group.attrs["weight_names"] = [weight.encode() for weight in shapes]
             for weight, shape in shapes.items():
                 number += 1

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import patchc
+from patchc.inspect import inspect_file
 from tests.formats.handmade import (
     MLP,
     attribute,
@@ -250,3 +251,28 @@ def test_the_optimizer_follows_its_weights(tmp_path: Path) -> None:
     assert patchc.plan(
         as_keras, patchc.loads("patchc: 1\nid: x\nedits: [{select: out, freeze: true}]")
     )
+
+
+def test_shapes_behind_layers_of_unknown_classes(tmp_path: Path) -> None:
+    """Their own, where they read several alike; and those of functions that read what they make."""
+
+    def entry(class_name: str, name: str, *before: str, **config: Any) -> dict[str, Any]:
+        nodes = [[[tensor, 0, 0, {}] for tensor in before]] if before else []
+        told = {"name": name, "trainable": True, **config}
+        return {"class_name": class_name, "name": name, "config": told, "inbound_nodes": nodes}
+
+    add = entry("TFOpLambda", "add", function="__operators__.add")
+    add["inbound_nodes"] = [["x", 0, 0, {"y": ["mine", 0, 0], "name": None}]]
+    layers = [
+        entry("InputLayer", "x", batch_input_shape=[None, 4], dtype="float32"),
+        entry("MyScale", "mine", "x", "x"),
+        add,
+        entry("Dense", "hidden", "add", units=5),
+        entry("Dense", "out", "hidden", units=3),
+    ]
+    ends = {"input_layers": [["x", 0, 0]], "output_layers": [["out", 0, 0]]}
+    config = {"class_name": "Functional", "config": {"name": "m", "layers": layers, **ends}}
+    base = write(tmp_path / "old.h5", MLP, config)
+    for name in ("new.h5", "new.keras"):
+        result = patched(base, HEAD, name)
+        assert inspect_file(result).model.params == 4 * 5 + 5 + 5 * 5 + 5

@@ -11,7 +11,7 @@ import pytest
 import patchc
 from patchc.inspect import inspect_file
 from patchc.legacy.slashes import without_slashes
-from tests.formats.handmade import Shapes, config_of, stored, values, write
+from tests.formats.handmade import Shapes, config_of, dense, stored, values, write
 from tests.formats.test_containers import windows
 from tests.formats.test_hdf5_models import patched
 
@@ -87,6 +87,24 @@ def test_a_patch_uses_the_names_of_the_file(base: Path) -> None:
         base, patchc.loads("patchc: 1\nid: x\nedits: [{select: fc_norm, freeze: true}]")
     )
     assert "wrote `_` for `/`" in str(plan)
+
+
+def test_a_name_that_goes_on_where_another_ends(tmp_path: Path) -> None:
+    """As `expanded_conv/depthwise` and `expanded_conv/depthwise/pad` in MobileNetV3."""
+    names = ("net/in/pad", "net/in", "net")
+    layers: Shapes = {n: {f"{n}/kernel:0": (4, 4), f"{n}/bias:0": (4,)} for n in names}
+    entries = [dense(n, 4, **({} if i else FIRST)) for i, n in enumerate(names)]
+    config = {"class_name": "Sequential", "config": {"name": "m", "layers": entries}}
+    base = write(tmp_path / "old.h5", layers, config)
+    out = patched(base, "{select: net, expand: {by: 1}}", "new.h5")
+    held = stored(out)
+    assert held.keys() == stored(base).keys()
+    np.testing.assert_array_equal(
+        held["model_weights/net/in/pad/net/in/pad/bias:0"], values(2, (4,))
+    )
+
+
+FIRST = {"batch_input_shape": [None, 4]}
 
 
 def test_names_without_a_slash_stay_as_they_are() -> None:

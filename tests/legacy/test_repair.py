@@ -293,3 +293,17 @@ def test_a_flag_that_keras_3_does_not_take_is_dropped() -> None:
     found = repaired(layer("SpatialDropout2D", "drop", rate=0.1, trainable=True))
     assert config_of(found, "drop") == {"name": "drop", "rate": 0.1}
     assert "dropped `trainable`" in said(found, "drop")
+
+
+@pytest.mark.parametrize("name", ["CustomScaleLayer", "Custom>CustomScaleLayer"])
+def test_layers_of_applications_are_found_there(name: str) -> None:
+    result = repaired(layer(name, "s", trainable=True, dtype="float32", scale=0.2))
+    entry = result.config["config"]["layers"][-1]
+    assert entry["class_name"] == entry["registered_name"] == "CustomScaleLayer"
+    assert entry["module"] == "keras.src.applications.inception_resnet_v2"
+    assert not result.missing
+
+
+def test_a_layer_of_the_same_name_with_other_arguments_is_not_one_of_them() -> None:
+    result = repaired(layer("LayerScale", "s", init_values=0.1, projection_dim=3, axis=1))
+    assert [missing.name for missing in result.missing] == ["LayerScale"]

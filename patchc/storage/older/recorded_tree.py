@@ -61,8 +61,10 @@ class RecordedTree:
 
     def put(self, path: str, group: Group, items: Sequence[Held]) -> None:
         """Enter a group with its datasets, whose names may be paths."""
-        *parents, own = path.split("/")
-        group_at(self.root, parents).members[own] = group
+        place = group_at(self.root, path.split("/"))  # the name of another layer may go on here
+        place.attributes.update(group.attributes)
+        place.members.update(group.members)
+        group = place
         for item in items:
             *inner, name = [part for part in item.name.split("/") if part]
             group_at(group, inner).members[name] = item.dataset

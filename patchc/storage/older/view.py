@@ -104,7 +104,7 @@ def _refusal(message: str, path: str) -> PatchError:
 
 
 def assume_shapes(root: Layer) -> bool:
-    """Take each opaque layer to hand on the shape of its input; says whether there was one.
+    """Take each opaque layer to hand on the shape of its inputs; says whether there was one.
 
     Older files record no shapes, so what follows a Lambda or a custom layer
     would be unknown.  The assumption stands only where all weights behind it
@@ -123,14 +123,15 @@ def assume_shapes(root: Layer) -> bool:
 
 
 def _unknown(root: Layer) -> list[tuple[Call, TensorSpec]]:
-    """Calls of opaque layers whose input is known and whose output is not, with the input."""
+    """Calls of opaque layers whose inputs are known and alike, and whose output is not."""
     found = []
     for layer in walk(root):
         opaque = layer.graph is None and not layer.is_input and rule_of(layer) is None
         for call in layer.calls if opaque else ():
-            inputs = call.main_tensors()
-            if call.outputs is None and len(inputs) == 1 and inputs[0].spec is not None:
-                found.append((call, inputs[0].spec))
+            specs = {tensor.spec for tensor in call.main_tensors()}
+            (spec,) = specs if len(specs) == 1 else (None,)
+            if call.outputs is None and spec is not None:
+                found.append((call, spec))
     return found
 
 
