@@ -242,6 +242,20 @@ def _more_tokens(judged: Judged) -> None:
     np.testing.assert_allclose(judged.after["lm_head/kernel"][:, 40:], np.tile(mean, 8), rtol=1e-5)
 
 
+def _new_words(judged: Judged) -> None:
+    assert_same_function(judged)
+    old, new = (m.get_layer("titles").get_vocabulary() for m in (judged.base, judged.result))
+    assert new == [*old, "kayak", "tent"]
+    rows = judged.after["title_vectors/embeddings"]
+    np.testing.assert_array_equal(rows[-2:], rows[[0, 0]])
+
+
+def _wider_transformer(judged: Judged) -> None:
+    assert_same_function(judged)
+    assert judged.result.get_layer("token_embedding").output_dim == 28
+    assert judged.result.get_layer("block_10_mha").num_heads == 3
+
+
 def _more_objects(judged: Judged) -> None:
     given = sample(judged.base)
     new = outputs(judged.result, given)
@@ -286,6 +300,8 @@ CASES = {
     "more-dropout": Case("dropouts", _dropped_more),
     "mixed-precision": Case("convnet", _half),
     "grow-vocabulary": Case("gpt", _more_tokens),
+    "append-tokens": Case("lookups", _new_words),
+    "wider-transformer": Case("gpt", _wider_transformer),
     "one-more-transformer-block": Case("gpt", _deeper_transformer),
     "one-more-object": Case("detector", _more_objects),
     "one-more-class-per-anchor": Case("anchors", _more_per_anchor),
