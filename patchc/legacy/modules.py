@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,12 +20,30 @@ _OLD = (
     "tf_keras.",
 )
 _STACKS = frozenset({"InputLayer", "StackedRNNCells", "LSTMCell", "GRUCell", "SimpleRNNCell"})
-_APPLICATIONS = {
-    "CustomScaleLayer": ("inception_resnet_v2", {"scale"}),
-    "LayerScale": ("convnext", {"init_values", "projection_dim"}),
-    "StochasticDepth": ("convnext", {"drop_path_rate"}),
+_CUSTOM = "Custom>"  # Keras 2 registered some of its own classes like those of users
+_APPLICATIONS = "keras.src.applications."
+_OF_APPLICATIONS: Mapping[str, tuple[str, int, frozenset[str], str]] = {
+    "CustomScaleLayer": (
+        "inception_resnet_v2",
+        2,
+        frozenset({"scale"}),
+        r"custom_scale_layer(_\d+)?",
+    ),
+    "LayerScale": (
+        "convnext",
+        1,
+        frozenset({"init_values", "projection_dim"}),
+        r"convnext_\w+_layer_scale",
+    ),
+    "StochasticDepth": (
+        "convnext",
+        1,
+        frozenset({"drop_path_rate"}),
+        r"convnext_\w+_stochastic_depth",
+    ),
 }
-"""Layers that `keras.applications` has for its own models: module, and arguments of their own."""
+"""Layers that `keras.applications` has for itself: module, inputs, arguments, names there."""
+
 _CALLED_BY_NAME = "a .keras file names the module of each class"
 _MOVED = "Keras 3 has it there"
 
@@ -43,24 +62,33 @@ def set_module(entry: dict[str, Any], path: str, notes: Notes) -> None:
         _write(entry, FUNCTIONAL if registered else "keras", registered, path, notes)
     elif own and is_keras_layer(name):
         _write(entry, "keras.layers", None, path, notes)
-    elif _is_of_applications(entry):
-        entry["class_name"] = name = name.removeprefix(_CUSTOM)
-        _write(entry, f"keras.src.applications.{_APPLICATIONS[name][0]}", name, path, notes)
+    elif home := _of_applications(entry):
+        entry["class_name"] = name.removeprefix(_CUSTOM)
+        _write(entry, home, entry["class_name"], path, notes)
     elif not str(module).startswith("keras.src."):
         _custom(entry, path, notes)
 
 
-def _is_of_applications(entry: dict[str, Any]) -> bool:
-    """Whether a class is that of `keras.applications`, by its name and arguments."""
+def _of_applications(entry: Mapping[str, Any]) -> str | None:
+    """The module of a layer of `keras.applications`; None where it is none of its own.
+
+    HDF5 files name no module, so inputs, arguments and the layer's name have to be those
+    that the architecture gives.
+    """
     name = entry["class_name"].removeprefix(_CUSTOM)
-    config = entry.get("config")
-    if name not in _APPLICATIONS or not isinstance(config, Mapping):
-        return False
-    return set(config) - _COMMON == _APPLICATIONS[name][1]
-
-
-_CUSTOM = "Custom>"
-_COMMON = {"name", "trainable", "dtype"}
+    if name not in _OF_APPLICATIONS:
+        return None
+    file, inputs, arguments, names = _OF_APPLICATIONS[name]
+    module, config, nodes = entry.get("module"), entry["config"], entry.get("inbound_nodes")
+    if module is None and isinstance(config, Mapping) and isinstance(nodes, list):
+        is_it = (
+            set(config) - {"name", "trainable", "dtype"} == arguments
+            and re.fullmatch(names, str(config.get("name"))) is not None
+            and [len(node) for node in nodes] == [inputs]
+        )
+    else:
+        is_it = module in {f"keras.applications.{file}", f"{_APPLICATIONS}{file}"}
+    return f"{_APPLICATIONS}{file}" if is_it else None
 
 
 def _write(

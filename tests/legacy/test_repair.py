@@ -168,6 +168,27 @@ def test_what_would_be_missed_is_left_and_named() -> None:
     assert all(missing.way_out for missing in result.missing)
 
 
+def test_layers_that_keras_applications_has_for_itself_are_found() -> None:
+    """HDF5 files name no module: what only has the same class name stays the user's own."""
+    scale = {"init_values": 1e-6, "projection_dim": 3}
+    one, two = [[["x", 0, 0, {}]]], [[["x", 0, 0, {}], ["y", 0, 0, {}]]]
+    layers = [
+        layer("LayerScale", "convnext_tiny_stage_0_block_0_layer_scale", **scale),
+        layer("LayerScale", "my_scale", **scale),
+        layer("Custom>CustomScaleLayer", "custom_scale_layer_3", scale=0.17),
+        layer("Custom>CustomScaleLayer", "custom_scale_layer_4", scale=0.17),
+    ]
+    for entry, nodes in zip(layers, (one, one, two, one), strict=True):
+        entry["inbound_nodes"] = nodes
+    result = repaired(*layers)
+    modules = [entry["module"] for entry in result.config["config"]["layers"]]
+    applications = "keras.src.applications."
+    home = [f"{applications}convnext", None, f"{applications}inception_resnet_v2", None]
+    assert modules[-4:] == home
+    named = {missing.layer: missing.name for missing in result.missing}
+    assert named == {"my_scale": "LayerScale", "custom_scale_layer_4": "Custom>CustomScaleLayer"}
+
+
 def test_the_hard_sigmoid_of_keras_2_stays_what_it_was() -> None:
     """Keras 3 gives this name to another function, and loads it without a word."""
     lstm = layer("LSTM", "l", units=2, recurrent_activation="hard_sigmoid")
@@ -293,17 +314,3 @@ def test_a_flag_that_keras_3_does_not_take_is_dropped() -> None:
     found = repaired(layer("SpatialDropout2D", "drop", rate=0.1, trainable=True))
     assert config_of(found, "drop") == {"name": "drop", "rate": 0.1}
     assert "dropped `trainable`" in said(found, "drop")
-
-
-@pytest.mark.parametrize("name", ["CustomScaleLayer", "Custom>CustomScaleLayer"])
-def test_layers_of_applications_are_found_there(name: str) -> None:
-    result = repaired(layer(name, "s", trainable=True, dtype="float32", scale=0.2))
-    entry = result.config["config"]["layers"][-1]
-    assert entry["class_name"] == entry["registered_name"] == "CustomScaleLayer"
-    assert entry["module"] == "keras.src.applications.inception_resnet_v2"
-    assert not result.missing
-
-
-def test_a_layer_of_the_same_name_with_other_arguments_is_not_one_of_them() -> None:
-    result = repaired(layer("LayerScale", "s", init_values=0.1, projection_dim=3, axis=1))
-    assert [missing.name for missing in result.missing] == ["LayerScale"]
