@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # neither is of a file that Keras 3 wrote
 CONFIG = "config.json"
 METADATA = "metadata.json"
 WEIGHTS = "model.weights.h5"
-_DIALECTS = (Format.KERAS_2, Format.MODEL, Format.WEIGHTS)
+_DIALECTS = (Format.KERAS_2, Format.MODEL, Format.WEIGHTS, Format.KERAS_WEIGHTS)
 """Formats in which the file of an older Keras stays one."""
 _MAX_JSON = 256 << 20
 _MAX_ASSET = 256 << 20

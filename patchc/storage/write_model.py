@@ -96,6 +96,10 @@ def check_writable(source: KerasFile, plan: Plan, target: Format, out: str) -> N
         recorded_result(source, plan)
     if target in {Format.KERAS_WEIGHTS, Format.SHARDED} and not plan.is_empty:
         _check_architecture_stays(source, plan, out)
+        if source.older is not None:
+            from patchc.storage.older.archive_write import archive_result  # noqa: PLC0415 (see above)
+
+            archive_result(source, plan)
 
 
 def _check_laid_out(source: KerasFile, out: str) -> None:
@@ -116,7 +120,8 @@ def _check_bare(source: KerasFile, plan: Plan, target: Format, out: str) -> None
 
 
 def _check_architecture_stays(source: KerasFile, plan: Plan, out: str) -> None:
-    if plan.config != source.config or source.older is not None:
+    is_archived = source.older is None or source.older.archive is not None
+    if plan.config != source.config or not is_archived:
         message = "the architecture changes with the weights, or is of an older Keras"
         help_text = "write both as .keras: `-o NAME.keras`"
         raise PatchError(Diagnostic("PC406", message, file=out, help=help_text))
@@ -186,6 +191,10 @@ def write_model(
         from patchc.storage.older.bare_edits import write_bare  # noqa: PLC0415 (see above)
 
         return write_bare(source, plan, output, progress)
+    if target is Format.KERAS_WEIGHTS and source.older is not None:
+        from patchc.storage.older.archive_write import write_groups  # noqa: PLC0415 (see above)
+
+        return write_groups(source, plan, output, progress)
     if target is Format.KERAS_WEIGHTS:
         return write_weights(source, plan, output, progress)
     if target in {Format.MODEL, Format.WEIGHTS}:

@@ -422,6 +422,20 @@ def test_groups_of_models_inside_are_numbered_alike(archives: Archives, tmp_path
     assert weights_in(out).keys() == weights_in(base).keys()
 
 
+def test_weights_alone_stay_those_of_their_keras(archives: Archives, tmp_path: Path) -> None:
+    model = load(archives("nested"))
+    before = {weight.name: weight.numpy() for weight in model.weights}
+    model.save_weights(tmp_path / "net.weights.h5")
+    (tmp_path / "net.json").write_text(model.to_json())
+    out = tmp_path / "new.weights.h5"
+    patched(tmp_path / "net.weights.h5", ["{select: inner/d1, init: {kernel: zeros}}"], out)
+    model.load_weights(out)
+    after = {weight.name: weight.numpy() for weight in model.weights}
+    assert [key for key in before if not np.array_equal(before[key], after[key])] == ["d1/kernel:0"]
+    _, message, _ = refused(tmp_path / "net.weights.h5", GROW, tmp_path / "grown.weights.h5")
+    assert "the architecture changes with the weights" in message
+
+
 def test_vocabularies_go_along(archives: Archives, tmp_path: Path) -> None:
     """They lie under the group of their layer, whatever that is called."""
     base = rewritten(archives("lookup"), tmp_path / "base.keras", until_2_14, version="2.14.0")

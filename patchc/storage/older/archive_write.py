@@ -22,13 +22,15 @@ from patchc.storage.formats import Format
 from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
-from patchc.storage.keras_write import Contents, metadata_of
+from patchc.storage.keras_write import Contents, Written, metadata_of, write_hdf5
 from patchc.storage.older.archive import in_order, kept_by_keras_2, state_keys, without_rate
 from patchc.storage.older.archive_names import CONTAINERS, classes_in, group_names, scheme_of
 from patchc.storage.older.recorded_state import same_training
 from patchc.storage.older.recorded_tree import by_group, origins_of
 from patchc.storage.older.seen import OldArchive, Older, repaired_config, with_prefix
 from patchc.storage.older.view import group_at
+from patchc.storage.publish import OutputFile
+from patchc.storage.stream import Progress
 
 _PRIVATE_PARTS = frozenset({"MultiHeadAttention"})
 """Classes whose parts Keras 2 keeps under names with an underscore before them."""
@@ -58,6 +60,18 @@ def archive_result(source: KerasFile, plan: Plan) -> Contents:
         held=tree.held,
         renamed={name: with_prefix(name, archive.moved) for name in plan.assets},
     )
+
+
+def write_groups(source: KerasFile, plan: Plan, output: OutputFile, progress: Progress) -> Written:
+    """Write the weights of a result as a file of their own, in the groups of its Keras 2.
+
+    Raises:
+        PatchError: PC406 where the dialect of the base cannot say it.
+    """
+    contents = archive_result(source, plan)
+    assert contents.tree is not None
+    made = {path: item for path, item in contents.held.items() if isinstance(item, LedgerEntry)}
+    return write_hdf5(source, plan, output, progress, contents.tree, made, contents.tree)
 
 
 # ------------------------------------------------------------------------ configuration
