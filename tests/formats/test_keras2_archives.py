@@ -465,8 +465,18 @@ def test_names_of_windows_stay_those_of_windows(archives: Archives, tmp_path: Pa
     assert "layers\\functional\\layers\\dense/vars/0" in after
 
 
-def test_groups_that_no_version_calls_so_are_refused(archives: Archives, tmp_path: Path) -> None:
+def test_groups_tell_more_than_the_version(archives: Archives, tmp_path: Path) -> None:
     base = rewritten(archives("mlp"), tmp_path / "base.keras", until_2_13, version="2.15.0")
+    out = tmp_path / "out.keras"
+    patched(base, [GROW], out)
+    assert weights_in(out).keys() == weights_in(base).keys()
+
+
+def test_groups_that_no_version_calls_so_are_refused(archives: Archives, tmp_path: Path) -> None:
+    def others(group: str) -> str:
+        return group.replace("dense_1", "dense_7").replace("dense_2", "dense_9")
+
+    base = rewritten(archives("mlp"), tmp_path / "base.keras", others)
     code, found, way_out = refused(base, GROW, tmp_path / "out.keras")
     assert (code, "does not call its groups" in found) == ("PC406", True)
     assert "patchc convert" in way_out

@@ -38,6 +38,8 @@ from patchc.storage.older.seen import (
 from patchc.storage.older.view import Place, View, assume_shapes, empty_groups, settle_shapes
 from patchc.storage.stream import Readable
 
+NOT_STARTED = 1
+"""Variables of an optimizer that has met no weight yet: its counter."""
 FIRST_ERA = 3
 """Major version of the Keras whose files need no view."""
 
@@ -267,6 +269,8 @@ def _see_optimizer(
     new = trainable_weights(root)
     old = in_order(new, order)
     found = {int(name): item for name, item in stored.members.items() if name.isdecimal()}
+    if len(found) <= NOT_STARTED:
+        return
     keys = state_keys(kept_by_keras_2(optimizer), old)
     has_rate = len(keys) == len(found)
     if not has_rate:

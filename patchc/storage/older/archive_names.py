@@ -37,6 +37,9 @@ class Scheme:
     twice: bool
 
 
+SCHEMES = tuple(Scheme(name, twice) for name in CONTAINERS for twice in (False, True))
+
+
 def scheme_of(keras_version: str) -> Scheme:
     """The scheme of a version of Keras 2."""
     version = version_of(keras_version)

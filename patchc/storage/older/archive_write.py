@@ -23,8 +23,21 @@ from patchc.storage.hdf5.tree import Dataset, Group
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
 from patchc.storage.keras_write import Contents, Written, metadata_of, write_hdf5
-from patchc.storage.older.archive import in_order, kept_by_keras_2, state_keys, without_rate
-from patchc.storage.older.archive_names import CONTAINERS, classes_in, group_names, scheme_of
+from patchc.storage.older.archive import (
+    NOT_STARTED,
+    in_order,
+    kept_by_keras_2,
+    state_keys,
+    without_rate,
+)
+from patchc.storage.older.archive_names import (
+    CONTAINERS,
+    SCHEMES,
+    Scheme,
+    classes_in,
+    group_names,
+    scheme_of,
+)
 from patchc.storage.older.recorded_state import same_training
 from patchc.storage.older.recorded_tree import by_group, origins_of
 from patchc.storage.older.seen import OldArchive, Older, repaired_config, with_prefix
@@ -167,7 +180,7 @@ class _Archive:
         self.root = plan.base.root
         self.groups = addresses(self.root)
         self.entries = by_group(plan, self.groups)
-        self.scheme = scheme_of(source.keras_version)
+        self.scheme = self._scheme()
         weighted = [layer for layer, group in self.groups.items() if group in self.entries]
         self.names = group_names(self.root, self.scheme, classes, _with_models(weighted))
 
@@ -179,7 +192,6 @@ class _Archive:
         }
 
     def build(self) -> _Tree:
-        self._check_base()
         tree = _Tree(Group({}, dict(self.archive.tree.attributes)))
         for name in self.archive.tree.members:
             if name not in {*CONTAINERS, OPTIMIZER}:
@@ -189,22 +201,29 @@ class _Archive:
         self._put_state(tree)
         return _by_backslash(tree) if self.archive.by_backslash else tree
 
-    def _check_base(self) -> None:
-        """Refuse a base whose groups are not called as its Keras would have called them.
+    def _scheme(self) -> Scheme:
+        """How the base calls its groups: as its Keras does, or as another one does.
 
         Raises:
-            RestoreError: they are not, or a layer that two models share has one alone.
+            RestoreError: as none does, or a layer that two models share has one alone.
         """
         base = self.source.document().root
         models = [base, *walk(base), *walk(self.root)]
         if any(layer.alias_of is not None for layer in models):
             raise RestoreError("two of its models share a layer, which no Keras 2 opens")
         groups = addresses(base)
-        weighted = [layer for layer, group in groups.items() if self._has_weights(group)]
+        weighted = _with_models([x for x, group in groups.items() if self._has_weights(group)])
         classes = classes_in(self.older.raw)
-        names = group_names(base, self.scheme, classes, _with_models(weighted))
-        if {layer.path: name for layer, name in names.items()} != self.archive.groups:
-            raise RestoreError("the input does not call its groups as its Keras does")
+        fitting = [
+            scheme
+            for scheme in SCHEMES
+            if self.archive.groups
+            == {x.path: n for x, n in group_names(base, scheme, classes, weighted).items()}
+        ]
+        usual = scheme_of(self.source.keras_version)
+        if usual not in fitting and len(fitting) != 1:
+            raise RestoreError("the input does not call its groups as any Keras 2 does")
+        return usual if usual in fitting else fitting[0]
 
     def _has_weights(self, group: str) -> bool:
         return any(datasets(self.source.tree, group)) if group else False
@@ -251,7 +270,9 @@ class _Archive:
         stored = self.archive.tree.members.get(OPTIMIZER)
         if not isinstance(stored, Group):
             return
-        if self.older.lost_state and same_training(self.source, self.plan):
+        count = sum(1 for _ in datasets(self.archive.tree, OPTIMIZER))
+        lost = bool(self.older.lost_state) and same_training(self.source, self.plan)
+        if lost or count <= NOT_STARTED:
             tree.take(self.archive.tree, OPTIMIZER)
             return
         tree.root.members[OPTIMIZER] = bare(stored)
