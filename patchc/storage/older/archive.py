@@ -266,6 +266,9 @@ def _see_optimizer(
     assert older.archive is not None
     attached = attach_weights(root, older.view.tree, path)
     optimizer = stored_optimizer(root, attached.optimizer)
+    if not optimizer:
+        older.lost_state = "nothing tells which optimizer it is of"
+        return
     new = trainable_weights(root)
     old = in_order(new, order)
     found = {int(name): item for name, item in stored.members.items() if name.isdecimal()}
