@@ -7,60 +7,18 @@ TFOpLambda (2.4 to 2.15), a SlicingOpLambda, or a TensorFlowOpLayer (2.0 to
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from patchc.layers.operations import all_operations
 from patchc.legacy.functions import KERAS_LAYERS, equal_of
+from patchc.legacy.nodes import CONSTANT, called_by_node, operation_of
 from patchc.legacy.notes import Notes
 
 Entry = dict[str, Any]
 
 CLASSES = frozenset({"TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"})
-_CONSTANT = "_CONSTANT_VALUE"
-
-
-_NODE_OPERATIONS: Mapping[str, str] = {
-    "Abs": "abs",
-    "Add": "add",
-    "AddV2": "add",
-    "BatchMatMulV2": "matmul",
-    "Ceil": "ceil",
-    "Elu": "elu",
-    "Erf": "erf",
-    "Exp": "exp",
-    "Expm1": "expm1",
-    "Floor": "floor",
-    "Greater": "greater",
-    "GreaterEqual": "greater_equal",
-    "Identity": "identity",
-    "Less": "less",
-    "LessEqual": "less_equal",
-    "Log": "log",
-    "Log1p": "log1p",
-    "LogSoftmax": "log_softmax",
-    "Maximum": "maximum",
-    "Minimum": "minimum",
-    "Mul": "multiply",
-    "Neg": "negative",
-    "Pow": "pow",
-    "RealDiv": "truediv",
-    "Relu": "relu",
-    "Relu6": "relu6",
-    "Round": "round",
-    "Rsqrt": "rsqrt",
-    "Selu": "selu",
-    "Sigmoid": "sigmoid",
-    "Sign": "sign",
-    "Softmax": "softmax",
-    "Sqrt": "sqrt",
-    "Square": "square",
-    "Sub": "subtract",
-    "Tanh": "tanh",
-}
-"""TensorFlow's own name of an operation -> that of its function."""
 
 
 def is_operation(entry: Mapping[str, Any]) -> bool:
@@ -97,7 +55,7 @@ def insert_operations(layers: list[Entry], path: str, notes: Notes) -> list[Entr
     whole = {str(entry.get("name")) for entry in layers if _makes_integers(entry)}
     found: list[Entry] = []
     for entry in layers:
-        called = _called(entry) if entry["class_name"] == "TFOpLambda" else None
+        called = _called(entry) if entry["class_name"] in CLASSES else None
         result = dict(entry)
         for key, source, new in _in_front(called, whole) if called is not None else ():
             name = _free(f"{entry['name']}_{new['class_name'].lower()}_{key}", taken)
@@ -117,8 +75,8 @@ def _makes_integers(entry: Entry) -> bool:
     config = entry.get("config") or {}
     if entry["class_name"] == "InputLayer":
         return "int" in str(config.get("dtype"))
-    called = _called(entry) if config.get("function") == "cast" else None
-    return called is not None and "int" in str(called[1].get("dtype"))
+    called = _called(entry) if entry["class_name"] in CLASSES else None
+    return called is not None and called[0] == "cast" and "int" in str(called[1].get("dtype"))
 
 
 def _in_front(
@@ -151,7 +109,7 @@ def _transposed(called: tuple[str, dict[str, Any], list[list[Any]]]) -> dict[str
 
 
 def _is_tensor(value: Any) -> bool:
-    return isinstance(value, list) and len(value) >= 3 and value[0] != _CONSTANT
+    return isinstance(value, list) and len(value) >= 3 and value[0] != CONSTANT
 
 
 def _free(name: str, taken: set[str]) -> str:
@@ -184,7 +142,7 @@ def replace_operation(entry: Entry, path: str, notes: Notes) -> None:
         entry: of a layer of one of `CLASSES`.
     """
     called = _called(entry)
-    function = called[0] if called else str(entry["config"].get("function", "an operation"))
+    function = called[0] if called else operation_of(entry["config"])
     equal = equal_of(*called[:2]) if called else None
     if equal is None:
         way_out = "replace the layer by a patch, or build the model again in Keras 3"
@@ -219,44 +177,7 @@ def _called(entry: Entry) -> tuple[str, dict[str, Any], list[list[Any]]] | None:
         return None
     node = nodes[0] if isinstance(nodes[0][0], list) else [nodes[0]]
     if entry["class_name"] == "TensorFlowOpLayer":
-        return _called_by_node(entry["config"], node)
+        return called_by_node(entry["config"], node)
     arguments = {k: v for k, v in (node[0][3] if node[0][3:] else {}).items() if k != "name"}
     tensors = [[*part[:3], {}] for part in node]
     return str(entry["config"].get("function")), arguments, [tensors]
-
-
-def _called_by_node(
-    config: Mapping[str, Any], tensors: list[Any]
-) -> tuple[str, dict[str, Any], list[list[Any]]] | None:
-    """The same for a TensorFlowOpLayer, which keeps TensorFlow's description of the operation."""
-    try:
-        described = config["node_def"]
-        described = json.loads(described) if isinstance(described, str) else described
-        operation = str(described["op"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    function = _NODE_OPERATIONS.get(operation, operation)
-    if any(_is_set(described, name) for name in _TRANSPOSES):
-        return None
-    constants = config.get("constants") or {}
-    if any(not isinstance(value, (int, float)) for value in constants.values()):
-        return None
-    operands: list[Any] = [[*part[:3], {}] for part in tensors]
-    for place in sorted(constants, key=int):
-        operands.insert(int(place), [_CONSTANT, -1, constants[place], {}])
-    if len(operands) == 1:
-        return function, {}, [operands]
-    first, second, *more = operands
-    if more:
-        return None
-    other = second[2] if second[0] == _CONSTANT else second[:3]
-    return function, {"y": other}, [[first]]
-
-
-_TRANSPOSES = ("adj_x", "adj_y", "transpose_a", "transpose_b")
-
-
-def _is_set(described: Mapping[str, Any], name: str) -> bool:
-    """Whether a flag of an operation stands in TensorFlow's description of it."""
-    told = (described.get("attr") or {}).get(name)
-    return bool(told.get("b")) if isinstance(told, Mapping) else False

@@ -109,6 +109,98 @@ def test_operations_of_tensorflow_2_0(
     np.testing.assert_allclose(computed(path), wanted(X), rtol=1e-6)
 
 
+HALF = {"half_pixel_centers": {"b": True}, "align_corners": {"b": False}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "constants", "wanted"),
+    [
+        ("ResizeBilinear", HALF, {"1": [8, 6]}, ("image.resize", {"size": (8, 6)})),
+        (
+            "ResizeNearestNeighbor",
+            HALF,
+            {"1": [8, 8]},
+            ("image.resize", {"size": (8, 8), "method": "nearest"}),
+        ),
+        (
+            "Mean",
+            {"keep_dims": {"b": True}},
+            {"1": [1, 2]},
+            ("reduce_mean", {"axis": [1, 2], "keepdims": True}),
+        ),
+        ("Max", {}, {"1": -1}, ("reduce_max", {"axis": -1})),
+        ("Cast", {"DstT": {"type": "DT_INT32"}}, {}, ("cast", {"dtype": "int32"})),
+        ("ExpandDims", {}, {"1": 1}, ("expand_dims", {"axis": 1})),
+        ("Transpose", {}, {"1": [0, 2, 1, 3]}, ("transpose", {"perm": [0, 2, 1, 3]})),
+        ("Reshape", {}, {"1": [-1, 48]}, ("reshape", {"shape": [-1, 48]})),
+        (
+            "Split",
+            {"num_split": {"i": "3"}},
+            {"0": 3},
+            ("split", {"num_or_size_splits": 3, "axis": 3}),
+        ),
+        ("Tile", {}, {"1": [1, 1, 2, 1]}, ("tile", {"multiples": [1, 1, 2, 1]})),
+        ("Greater", {}, {"1": 1.0}, ("math.greater", {"y": 1.0})),
+    ],
+)
+def test_described_operations_give_what_tensorflow_gives(
+    tmp_path: Path,
+    operation: str,
+    attributes: dict[str, Any],
+    constants: dict[str, Any],
+    wanted: tuple[str, dict[str, Any]],
+) -> None:
+    import tensorflow as tf
+
+    described = {"name": "op", "op": operation, "input": ["x", "c"], "attr": attributes}
+    config = {"node_def": described, "constants": constants}
+    path = model_of(tmp_path, "TensorFlowOpLayer", config, [[*T, {}]])
+    function, arguments = wanted
+    call: Any = tf
+    for part in function.split("."):
+        call = getattr(call, part)
+    expected = call(X, **arguments)
+    first = expected[0] if isinstance(expected, list) else expected
+    np.testing.assert_allclose(computed(path), first, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operation", "constants", "wanted"),
+    [
+        ("ConcatV2", {"2": -1}, lambda x: np.concatenate([x, x], -1)),
+        ("AddV2", {}, lambda x: x + x),
+        ("Maximum", {}, lambda x: x),
+    ],
+)
+def test_described_operations_of_two_tensors(
+    tmp_path: Path, operation: str, constants: dict[str, int], wanted: Callable[[Array], Array]
+) -> None:
+    described = {"name": "op", "op": operation, "input": ["x", "x"], "attr": {}}
+    config = {"node_def": described, "constants": constants}
+    path = model_of(tmp_path, "TensorFlowOpLayer", config, [[*T, {}], [*T, {}]])
+    np.testing.assert_allclose(computed(path), wanted(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("operation", "attributes", "constants"),
+    [
+        ("ResizeBilinear", {"align_corners": {"b": True}}, {"1": [8, 8]}),
+        ("ResizeBilinear", {}, {"1": [8, 8]}),
+        ("BatchMatMulV2", {"adj_y": {"b": True}}, {}),
+        ("Cast", {"DstT": {"type": "DT_STRING"}}, {}),
+        ("Softplus", {}, {}),
+    ],
+)
+def test_described_operations_without_an_equal_are_named(
+    tmp_path: Path, operation: str, attributes: dict[str, Any], constants: dict[str, Any]
+) -> None:
+    described = {"name": "op", "op": operation, "input": ["x"], "attr": attributes}
+    config = {"node_def": json.dumps(described), "constants": constants}
+    path = model_of(tmp_path, "TensorFlowOpLayer", config, [[*T, {}], [*T, {}]])
+    found = patchc.convert(path, tmp_path / "out.keras")
+    assert [missing.name for missing in found.missing] == [f"tf.{operation}"]
+
+
 SIZE = {"size": [8, 8]}
 
 
