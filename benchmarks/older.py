@@ -91,7 +91,7 @@ def _megabytes(files: list[Path]) -> int:
 
 
 def _hold(results: Results, bars: Bars) -> None:
-    bars.at_most("patchc apply --no-digest / cp, time", results.ratio(BARE, COPY), 4.5)
+    bars.at_most("patchc apply --no-digest / cp, time", results.ratio(BARE, COPY), 5)
     bars.at_most("patchc apply / cp, time", results.ratio(FULL, COPY), 5)
     bars.at_least("Keras script / patchc apply, time", results.ratio(SCRIPT, FULL), 5)
     memory = max(results.megabytes(BARE), results.megabytes(FULL))
