@@ -68,6 +68,7 @@ _ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     ),
     "SimpleRNN": {"seed": ""},
     "StringLookup": dict.fromkeys(("oov_method", "salt", "vocabulary_size"), ""),
+    "TextVectorization": {"vocabulary_size": ""},
     "VarianceScaling": _AXES,
     "ZeroPadding1D": _IMAGE,
 }
