@@ -70,6 +70,26 @@ def test_edits_that_contradict_each_other(tmp_path: Path, places: str) -> None:
     assert (found.code, "in another way" in found.message) == ("PC411", True)
 
 
+@pytest.mark.parametrize(
+    ("edit", "wrong", "told"),
+    [
+        ("expand: {by: 1}", "expand: {by: 2}", "`{by: 2, at: [5, 10]}`"),
+        ("shrink: {drop: [1]}", "shrink: {drop: [1, 2]}", "`{drop: [1, 6]}`"),
+    ],
+)
+def test_what_to_write_for_flattened_features(
+    tmp_path: Path, edit: str, wrong: str, told: str
+) -> None:
+    flat: dict[str, tuple[int, ...]] = {"flat/kernel:0": (10, 2), "flat/bias:0": (2,)}
+    base = write(tmp_path / "w.h5", {"hidden": MLP["hidden"], "flat": flat})
+    first = f"{{select: hidden, {edit}}}"
+    with pytest.raises(patchc.PatchError) as caught:
+        several(base, "no.h5", first, f'{{select: "flat:input", {wrong}}}')
+    assert told in str(caught.value.diagnostics[0].help)
+    verb = edit.partition(":")[0]
+    several(base, "new.h5", first, f'{{select: "flat:input", {verb}: {told.strip("`")}}}')
+
+
 def test_through_a_normalisation_and_flattened(tmp_path: Path) -> None:
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     layers = {

@@ -14,7 +14,7 @@ from patchc.errors import Diagnostic, PatchError
 from patchc.layers.base import complete
 from patchc.layers.infer import call_spec, rule_of
 from patchc.layers.ports import base_of
-from patchc.model.axis import AxisMap
+from patchc.model.axis import NEW, AxisMap
 from patchc.model.graph import Layer, walk
 from patchc.storage.attach import OPTIMIZER, datasets
 from patchc.storage.keras_file import KerasFile
@@ -159,6 +159,11 @@ class Change:
             f" `{other.before.path}` reads changes in another way"
         )
         help_text = "say the same in both edits: as many entries, in the same places (`at`, `drop`)"
+        change, size = _change_of(self.layer, _feature_of(self.layer)), _read_size(other.before)
+        times, rest = divmod(size or 0, self.old)
+        if change is not None and not change.repeats and times > 1 and not rest:
+            told = _spelled(change.repeated(times, self.old), times * self.old)
+            help_text = f"it reads {times} times as many, flattened: for {times} blocks, {told}"
         return PatchError(Diagnostic("PC411", message, file=self.source.file.path, help=help_text))
 
     def _warning(self, more: Sequence[Reader]) -> Diagnostic:
@@ -168,6 +173,19 @@ class Change:
         )
         path = self.source.file.path
         return Diagnostic("PC912", message, file=path, help=help_text, severity="warning")
+
+
+def _spelled(change: AxisMap, size: int) -> str:
+    """The value of an edit that makes a change: `{by: 4, at: [5, 5, 10, 10]}`."""
+    indices = change.indices()
+    kept = set(indices)
+    if NEW not in kept:
+        return f"`{{drop: {[index for index in range(size) if index not in kept]}}}`"
+    passed, places = 0, []
+    for index in indices:
+        passed += index != NEW
+        places += [passed] if index == NEW else []
+    return f"`{{by: {len(places)}, at: {places}}}`"
 
 
 def _listed(readers: Sequence[Reader]) -> str:
