@@ -87,7 +87,7 @@ def _other_state(model: Any, base: str) -> str:
     """A variable of the optimizer that does not hold what it held in the base; "" for none."""
     before, after = _state_of(base), _state(model)
     shared = [n for n in after if n in before and after[n].shape == before[n].shape]
-    slots = [name for name in shared if after[name].ndim]
+    slots = [name for name in after if name in before and after[name].ndim]
     if not slots and any(value.ndim for value in before.values()):
         return "the optimizer has no variable of the base"
     wrong = [name for name in shared if not np.array_equal(before[name], after[name])]

@@ -73,7 +73,7 @@ def repair_model(config: Any, training: Any = None, keras_version: str = "") -> 
         whole = (
             {"class_name": "Sequential", "config": config} if isinstance(config, list) else config
         )
-        entry = _entry(whole, "", notes)
+        entry = _entry(_plain(whole, notes), "", notes)
         told = training if training is not None else entry.get("compile_config")
         if told is not None:
             entry["compile_config"] = repair_training(told, notes)
@@ -82,6 +82,18 @@ def repair_model(config: Any, training: Any = None, keras_version: str = "") -> 
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
         raise LegacyError("has an unknown layout") from None
     return Repaired(entry, tuple(notes.repairs), tuple(notes.missing), notes.layouts)
+
+
+def _plain(value: Any, notes: Notes) -> Any:
+    """A configuration with its NumPy numbers as plain ones; Keras 2.12 marks them."""
+    if isinstance(value, list):
+        return [_plain(item, notes) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    if notes.era < 3 and value.get("class_name") == "__numpy__":
+        notes.repair("", "wrote NumPy numbers as plain ones", "Keras 3 takes no others")
+        return value["config"]["value"]
+    return {key: _plain(item, notes) for key, item in value.items()}
 
 
 def _entry(entry: Mapping[str, Any], path: str, notes: Notes) -> Entry:

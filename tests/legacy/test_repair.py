@@ -314,3 +314,11 @@ def test_a_flag_that_keras_3_does_not_take_is_dropped() -> None:
     found = repaired(layer("SpatialDropout2D", "drop", rate=0.1, trainable=True))
     assert config_of(found, "drop") == {"name": "drop", "rate": 0.1}
     assert "dropped `trainable`" in said(found, "drop")
+
+
+def test_numpy_numbers_become_plain_ones() -> None:
+    """Keras 2.12 marks them in its archives."""
+    zero = {"class_name": "__numpy__", "config": {"value": 0.25, "dtype": "float32"}}
+    found = repaired(layer("ReLU", "relu", negative_slope=zero), version="2.12.0")
+    assert config_of(found, "relu")["negative_slope"] == 0.25
+    assert "wrote NumPy numbers as plain ones" in [repair.what for repair in found.repairs]
