@@ -112,7 +112,7 @@ def _accounted(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
     lost = set(plan.base.weights) - fates - set(plan.ledger.dropped)
     problems = [*sorted(wrong), *sorted(lost)]
     detail = f"{len(plan.base.weights)} of the base, {len(plan.ledger.entries)} of the result"
-    return _verdict("every-weight-accounted-for", problems, detail)
+    return verdict("every-weight-accounted-for", problems, detail)
 
 
 def _kept(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -> Check:
@@ -122,7 +122,7 @@ def _kept(base: KerasFile, plan: Plan, result: KerasFile, compare: Comparison) -
         for entry in kept
         if not _same_dataset(base, str(entry.value.base), result, entry.address, compare)
     ]
-    return _verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
+    return verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
 
 
 def _same_dataset(
@@ -138,9 +138,7 @@ def _changed(base: KerasFile, plan: Plan, result: KerasFile, made: Made) -> Chec
     """New and grown weights hold what plan and base say, old entries bit for bit."""
     changed = [e for e in plan.ledger.entries if e.value.base is None or e.value.growths]
     wrong = [entry.path for entry in changed if not _as_planned(base, plan, result, entry, made)]
-    return _verdict(
-        "new-values-as-planned", wrong, f"{len(changed) - len(wrong)} of {len(changed)}"
-    )
+    return verdict("new-values-as-planned", wrong, f"{len(changed) - len(wrong)} of {len(changed)}")
 
 
 def _as_planned(
@@ -178,7 +176,7 @@ def _optimizer(
     ]
     stored = {path for path, _ in datasets(result.tree, OPTIMIZER)}
     wrong += sorted(stored ^ {entry.address for entry in entries})
-    return _verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
+    return verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
 
 
 def _history(base: KerasFile, plan: Plan, result: KerasFile) -> Check:
@@ -213,7 +211,7 @@ def _other_members(base: KerasFile, plan: Plan, result: KerasFile, compare: Comp
         for name, member, other in pairs
         if other is None or not _is_carried(base, plan, result, compare, name, member, other)
     ]
-    return _verdict("other-members-identical", wrong, f"{len(pairs)} of {len(pairs)}")
+    return verdict("other-members-identical", wrong, f"{len(pairs)} of {len(pairs)}")
 
 
 def _is_carried(
@@ -234,7 +232,8 @@ def _is_carried(
     return same and compare.same(base.file, member.offset, result.file, other.offset, size)
 
 
-def _verdict(name: str, wrong: Sequence[str], detail: str) -> Check:
+def verdict(name: str, wrong: Sequence[str], detail: str) -> Check:
+    """A check that holds where nothing is wrong, and else names the first of what is."""
     if not wrong:
         return Check(name, ok=True, detail=detail)
     listed = ", ".join(f"`{path}`" for path in wrong[:5])

@@ -18,7 +18,7 @@ from patchc.compiler.movement import mover_of
 from patchc.compiler.propagate import Spread
 from patchc.compiler.region import Block, RegionError, way_to_head
 from patchc.compiler.select import Match
-from patchc.compiler.settle import settle_shapes
+from patchc.compiler.settle import settle_sizes
 from patchc.errors import PatchError
 from patchc.layers.base import Rule, complete
 from patchc.layers.infer import call_spec, rule_of
@@ -170,7 +170,7 @@ def resize(context: Context, plan: Resize) -> None:
             reason = "" if layer is plan.source else f"follows `{plan.source.path}`"
             context.log("resize", layer.path, before, config, reason)
     _tell_calls(context, plan.source, spread)
-    settle_shapes(context)
+    settle_sizes(context)
 
 
 def _tell_calls(context: Context, layer: Layer, spread: Spread) -> None:

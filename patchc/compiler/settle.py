@@ -31,10 +31,10 @@ def settle(context: Context) -> None:
     """
     for graph in graphs_below(context.root):
         _tidy(context, graph)
-    settle_shapes(context)
+    settle_sizes(context)
 
 
-def settle_shapes(context: Context) -> None:
+def settle_sizes(context: Context) -> None:
     """The part of `settle` that is left where no connection has changed.
 
     Raises:

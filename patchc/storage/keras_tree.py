@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.storage.attach import OPTIMIZER, find
-from patchc.storage.hdf5.tree import Attribute, Dataset, Group, dataset, text_attribute
+from patchc.storage.hdf5.tree import Attribute, Dataset, Group, dataset, group_at, text_attribute
 from patchc.storage.history import recorded_in
 from patchc.storage.keras_file import KerasFile
 
@@ -86,11 +86,7 @@ def dataset_of(source: KerasFile, entry: LedgerEntry) -> Dataset:
 def _place(tree: Group, path: str, node: Group | Dataset) -> None:
     """Put a group or dataset at a path, with the groups on the way."""
     *parents, name = path.split("/")
-    current = tree
-    for parent in parents:
-        inner = current.members.setdefault(parent, Group())
-        assert isinstance(inner, Group)
-        current = inner
+    current = group_at(tree, parents)
     existing = current.members.get(name)
     if isinstance(existing, Group) and isinstance(node, Group):
         existing.attributes.update(node.attributes)

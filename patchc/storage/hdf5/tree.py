@@ -132,6 +132,16 @@ class Group:
     attributes: dict[str, Attribute] = field(default_factory=dict)
 
 
+def group_at(tree: Group, parts: Sequence[str]) -> Group:
+    """The group at a path, made where it is missing."""
+    current = tree
+    for part in parts:
+        inner = current.members.setdefault(part, Group())
+        assert isinstance(inner, Group)
+        current = inner
+    return current
+
+
 def _number(name: str) -> bytes:
     """Datatype message of a NumPy number type such as `<f4` or `>i8`."""
     order = int(name[0] == ">")

@@ -6,14 +6,14 @@ and against the variables of the base, bit by bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from patchc.arrays.dtypes import Array
 from patchc.arrays.produce import same_old_entries
-from patchc.checks import Check
+from patchc.checks import Check, verdict
 from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.model.graph import Layer, walk
 from patchc.storage.attach import OPTIMIZER
@@ -50,7 +50,7 @@ def _structure(plan: Plan, new: Any) -> Check:
         pairs = zip(plan.outputs, new.outputs, strict=True)
         known = [(end["shape"], list(tensor.shape)) for end, tensor in pairs if end["shape"]]
         wrong += ["outputs" for shape, found in known if shape != found]
-    return _verdict("configuration-as-planned", wrong, f"{len(planned)} layers")
+    return verdict("configuration-as-planned", wrong, f"{len(planned)} layers")
 
 
 def _is_unlisted(node: Layer) -> bool:
@@ -73,20 +73,20 @@ def _accounted(plan: Plan, values: Values) -> Check:
     used = {e.value.base for e in entries} | {e.value.replaces for e in entries}
     wrong += sorted(set(plan.base.weights) - used - set(plan.ledger.dropped))
     detail = f"{len(plan.base.weights)} of the base, {len(entries)} of the result"
-    return _verdict("every-weight-accounted-for", wrong, detail)
+    return verdict("every-weight-accounted-for", wrong, detail)
 
 
 def _kept(live: LiveModel, plan: Plan, values: Values) -> Check:
     kept = [e for e in plan.ledger.entries if e.value.base is not None and not e.value.growths]
     wrong = [entry.path for entry in kept if not _is_same(live, entry, values)]
-    return _verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
+    return verdict("kept-weights-identical", wrong, f"{len(kept) - len(wrong)} of {len(kept)}")
 
 
 def _changed(live: LiveModel, plan: Plan, values: Values) -> Check:
     changed = [e for e in plan.ledger.entries if e.value.base is None or e.value.growths]
     wrong = [entry.path for entry in changed if not _as_planned(live, plan, entry, values)]
     detail = f"{len(changed) - len(wrong)} of {len(changed)}"
-    return _verdict("new-values-as-planned", wrong, detail)
+    return verdict("new-values-as-planned", wrong, detail)
 
 
 def _optimizer(live: LiveModel, plan: Plan, new: Any, values: Values) -> Check:
@@ -103,7 +103,7 @@ def _optimizer(live: LiveModel, plan: Plan, new: Any, values: Values) -> Check:
     held = {address for address in values if address.startswith(f"{OPTIMIZER}/")}
     if entries:
         wrong += sorted(held ^ {entry.address for entry in entries})
-    return _verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
+    return verdict("optimizer-state-as-planned", wrong, f"{len(entries)} variables")
 
 
 def _is_same(live: LiveModel, entry: LedgerEntry, values: Values) -> bool:
@@ -132,11 +132,3 @@ def _bits_equal(one: Array, other: Array) -> bool:
     left, right = (np.ascontiguousarray(v).reshape(-1).view(unit) for v in (one, other))
     shared = left.size > 0 and left.ctypes.data == right.ctypes.data  # TensorFlow copies on writing
     return shared or bool(np.array_equal(left, right))
-
-
-def _verdict(name: str, wrong: Sequence[str], detail: str) -> Check:
-    if not wrong:
-        return Check(name, ok=True, detail=detail)
-    listed = ", ".join(f"`{path}`" for path in wrong[:5])
-    more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-    return Check(name, ok=False, detail=f"{listed}{more}")

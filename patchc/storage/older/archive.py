@@ -24,7 +24,7 @@ from patchc.model.graph import Graph, Layer, walk
 from patchc.model.initializers import snake_case
 from patchc.storage.attach import OPTIMIZER, attach_weights, datasets, find
 from patchc.storage.configuration import in_keras_order, root_of
-from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.hdf5.tree import Dataset, Group, group_at
 from patchc.storage.older.archive_names import CONTAINERS, classes_in
 from patchc.storage.older.seen import (
     Behind,
@@ -143,11 +143,7 @@ def split_names(tree: Group) -> Group:
     for name, member in tree.members.items():
         node = split_names(member) if isinstance(member, Group) else member
         *parents, own = name.split("\\")
-        current = result
-        for part in parents:
-            inner = current.members.setdefault(part, Group())
-            assert isinstance(inner, Group)
-            current = inner
+        current = group_at(result, parents)
         existing = current.members.get(own)
         if isinstance(existing, Group) and isinstance(node, Group):
             existing.members.update(node.members)

@@ -19,7 +19,7 @@ from patchc.model.values import ZEROS, Value
 from patchc.storage.attach import OPTIMIZER, datasets, find
 from patchc.storage.configuration import comparable, in_keras_order, root_of
 from patchc.storage.formats import Format
-from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.hdf5.tree import Dataset, Group, group_at
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
 from patchc.storage.keras_write import Contents, Written, metadata_of, write_hdf5
@@ -41,7 +41,6 @@ from patchc.storage.older.archive_names import (
 from patchc.storage.older.recorded_state import same_training
 from patchc.storage.older.recorded_tree import by_group, origins_of
 from patchc.storage.older.seen import OldArchive, Older, repaired_config, with_prefix
-from patchc.storage.older.view import group_at
 from patchc.storage.publish import OutputFile
 from patchc.storage.stream import Progress
 

@@ -43,15 +43,7 @@ def recorded_weights(
         return _bare(file, Format.WEIGHTS, layers, tree, data, recorded)
     whole = replace(recorded, config=found.config, keras_version=_version(found, recorded))
     seen = see_recorded(whole, tree, data, size, file.path)
-    return KerasFile(
-        file=file,
-        config=seen.config,
-        tree=seen.tree,
-        data=seen.data,
-        keras_version=recorded.keras_version,
-        format=Format.WEIGHTS,
-        older=seen.older,
-    )
+    return seen.opened(file, Format.WEIGHTS, recorded.keras_version)
 
 
 def _version(found: Architecture, recorded: Recorded) -> str:
@@ -70,15 +62,7 @@ def keras_weights(
         return KerasFile(file, found.config, tree, data, found.keras_version, format_)
     size = data_end(tree)
     seen = see_archive(found.config, tree, data, size, found.keras_version, file.path)
-    return KerasFile(
-        file=file,
-        config=seen.config,
-        tree=seen.tree,
-        data=seen.data,
-        keras_version=found.keras_version,
-        format=format_,
-        older=seen.older,
-    )
+    return seen.opened(file, format_, found.keras_version)
 
 
 def _bare(

@@ -91,15 +91,7 @@ def _hdf5(
         found = architecture(file.path, beside)
         return recorded_weights(file, recorded, tree, data, size, found)
     seen = see_recorded(recorded, tree, data, size, file.path)
-    return KerasFile(
-        file=file,
-        config=seen.config,
-        tree=seen.tree,
-        data=seen.data,
-        keras_version=recorded.keras_version,
-        format=format_,
-        older=seen.older,
-    )
+    return seen.opened(file, format_, recorded.keras_version)
 
 
 def _hdf5_tree(file: InputFile, stack: ExitStack) -> tuple[Group, Readable, int]:

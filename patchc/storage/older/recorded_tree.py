@@ -18,11 +18,11 @@ from patchc.model.addresses import addresses
 from patchc.model.document import Document
 from patchc.model.graph import Graph, Layer, walk
 from patchc.model.order import keras_order
-from patchc.storage.hdf5.tree import Attribute, Dataset, Group, names_attribute
+from patchc.storage.hdf5.tree import Attribute, Dataset, Group, group_at, names_attribute
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import dataset_of
 from patchc.storage.older.recorded import LAYER_NAMES, TOP_LEVEL, WEIGHT_NAMES, Recorded
-from patchc.storage.older.view import group_at, leaves
+from patchc.storage.older.view import leaves
 
 _ATTRIBUTE_LIMIT = 64_512
 """Bytes from which on Keras splits a list of names over several attributes."""

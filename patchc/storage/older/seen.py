@@ -16,7 +16,10 @@ from patchc.model.config import write_config
 from patchc.model.graph import Layer, Loading, walk
 from patchc.storage.attach import attach_weights
 from patchc.storage.configuration import in_keras_order, root_of
-from patchc.storage.hdf5.tree import Dataset, Group, dataset
+from patchc.storage.files import InputFile
+from patchc.storage.formats import Format
+from patchc.storage.hdf5.tree import Dataset, Group, dataset, group_at
+from patchc.storage.keras_file import KerasFile
 from patchc.storage.older.optimizer import OldState, OldTrained, StateError, read_state
 from patchc.storage.older.recorded import OPTIMIZER_WEIGHTS, Recorded
 from patchc.storage.older.relaid import relaid, relaid_slots, theano_layouts
@@ -24,7 +27,6 @@ from patchc.storage.older.view import (
     Place,
     View,
     assume_shapes,
-    group_at,
     mark_unmatched,
     settle_shapes,
     view_of,
@@ -162,6 +164,18 @@ class Seen:
     tree: Group
     data: Readable
     older: Older
+
+    def opened(self, file: InputFile, format_: Format, keras_version: str) -> KerasFile:
+        """The file, as one that is open."""
+        return KerasFile(
+            file=file,
+            config=self.config,
+            tree=self.tree,
+            data=self.data,
+            keras_version=keras_version,
+            format=format_,
+            older=self.older,
+        )
 
 
 def see_recorded(recorded: Recorded, group: Group, data: Readable, size: int, path: str) -> Seen:

@@ -17,14 +17,13 @@ from patchc.compiler.plan import LedgerEntry, Plan
 from patchc.errors import Diagnostic, PatchError
 from patchc.model.history import Applied
 from patchc.storage.attach import datasets, find
-from patchc.storage.hdf5.tree import Group
+from patchc.storage.hdf5.tree import Group, group_at
 from patchc.storage.history import joined
 from patchc.storage.keras_file import KerasFile
 from patchc.storage.keras_tree import result_tree
 from patchc.storage.keras_write import Made, Written, entries, write_hdf5
 from patchc.storage.older.bare_edits import bare_entries, with_changes
 from patchc.storage.older.sharded import Shards
-from patchc.storage.older.view import group_at
 from patchc.storage.publish import OutputFile, PathLike, publishing
 from patchc.storage.stream import Piece, Progress, Sink
 

@@ -17,7 +17,7 @@ from patchc.layers.freezing import leaf_flags
 from patchc.layers.infer import InferenceError, infer, rule_of, weight_specs
 from patchc.model.addresses import addresses
 from patchc.model.graph import Call, Layer, TensorSpec, walk
-from patchc.storage.hdf5.tree import Dataset, Group
+from patchc.storage.hdf5.tree import Dataset, Group, group_at
 from patchc.storage.older.matching import MatchError, Wanted, match, parts_of
 from patchc.storage.older.recorded import TOP_LEVEL, Recorded
 
@@ -59,16 +59,6 @@ class View:
             self.places[address] = place
             *parents, name = address.split("/")
             group_at(self.tree, parents).members[name] = dataset
-
-
-def group_at(tree: Group, parts: Sequence[str]) -> Group:
-    """The group at a path, made where it is missing."""
-    current = tree
-    for part in parts:
-        inner = current.members.setdefault(part, Group())
-        assert isinstance(inner, Group)
-        current = inner
-    return current
 
 
 def view_of(root: Layer, recorded: Recorded, path: str) -> View:
